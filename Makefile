@@ -1,0 +1,41 @@
+# Each target makes .venv by itself when it is missing or older than what it is built from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILT_FROM := pyproject.toml setup.py $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
+
+.PHONY: serve test check format demo bench clean
+
+$(VENV)/.installed: $(BUILT_FROM)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "batchbandit needs Python 3.11 or newer: install it, or name one with make PYTHON=python3.x"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "python3 cannot make virtual environments: install its venv module (Debian: apt install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+serve: $(VENV)/.installed
+	@exec $(BIN)/batchbandit serve
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# make demo TRACES=DIR trains from recorded runs instead of synthetic ones.
+demo: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)')
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.load
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info core/kernels/*.c core/kernels/*.so

@@ -1,0 +1,89 @@
+/* PCG64 (PCG XSL RR 128/64) as NumPy's bit generator of that name runs it: the state is stepped, then the
+ * new state is output; 32-bit draws take the low half of a 64-bit draw and keep the high half for the next.
+ * Source: M. E. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for
+ * Random Number Generation", HMC-CS-2014-0905. */
+#ifndef BATCHBANDIT_PCG64_H
+#define BATCHBANDIT_PCG64_H
+
+#include <stdint.h>
+#include <numpy/random/bitgen.h>
+
+typedef unsigned __int128 pcg64_word;
+
+typedef struct {
+    pcg64_word state;
+    pcg64_word increment;
+    uint32_t buffered; /* 1 where `half` holds an unused half word */
+    uint32_t half;
+} pcg64_stream;
+
+#define PCG64_MULTIPLIER \
+    (((pcg64_word)2549297995355413924ULL << 64) | (pcg64_word)4865540595714422341ULL)
+
+static inline pcg64_word pcg64_join(uint64_t high, uint64_t low) {
+    return ((pcg64_word)high << 64) | low;
+}
+
+static inline uint64_t pcg64_high(pcg64_word word) { return (uint64_t)(word >> 64); }
+
+static inline uint64_t pcg64_low(pcg64_word word) { return (uint64_t)word; }
+
+static inline uint64_t pcg64_next64(void *stream) {
+    pcg64_stream *s = (pcg64_stream *)stream;
+    s->state = s->state * PCG64_MULTIPLIER + s->increment;
+    uint64_t folded = pcg64_high(s->state) ^ pcg64_low(s->state);
+    unsigned int turn = (unsigned int)(s->state >> 122);
+    return (folded >> turn) | (folded << ((-turn) & 63));
+}
+
+static inline uint32_t pcg64_next32(void *stream) {
+    pcg64_stream *s = (pcg64_stream *)stream;
+    if (s->buffered) {
+        s->buffered = 0;
+        return s->half;
+    }
+    uint64_t word = pcg64_next64(stream);
+    s->buffered = 1;
+    s->half = (uint32_t)(word >> 32);
+    return (uint32_t)word;
+}
+
+static inline double pcg64_next_double(void *stream) {
+    return (double)(pcg64_next64(stream) >> 11) * (1.0 / 9007199254740992.0);
+}
+
+/* The face that NumPy's distributions draw through. */
+static inline bitgen_t pcg64_bitgen(pcg64_stream *stream) {
+    bitgen_t bitgen = {stream, pcg64_next64, pcg64_next32, pcg64_next_double, pcg64_next64};
+    return bitgen;
+}
+
+/* Reads a decimal of at most 128 bits at *text and moves *text behind it; 0 where there is none. */
+static inline int pcg64_read_decimal(const char **text, pcg64_word *word) {
+    const char *at = *text;
+    const pcg64_word limit = ~(pcg64_word)0;
+    *word = 0;
+    while (*at >= '0' && *at <= '9') {
+        unsigned int digit = (unsigned int)(*at - '0');
+        if (*word > (limit - digit) / 10) return 0;
+        *word = *word * 10 + digit;
+        at++;
+    }
+    if (at == *text) return 0;
+    *text = at;
+    return 1;
+}
+
+/* Writes a word in decimal at `text` (room for 39 characters) and returns how many it wrote. */
+static inline int pcg64_write_decimal(pcg64_word word, char *text) {
+    char reversed[39];
+    int length = 0;
+    do {
+        reversed[length++] = (char)('0' + (int)(word % 10));
+        word /= 10;
+    } while (word);
+    for (int i = 0; i < length; i++) text[i] = reversed[length - 1 - i];
+    return length;
+}
+
+#endif

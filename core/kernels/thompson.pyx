@@ -1,0 +1,130 @@
+"""One Thompson step of many jobs: permutation, exploration branch, one normal an arm, argmax.
+
+Bit for bit what NumPy's ``Generator(PCG64)`` gives for ``choice(arms, n, replace=False)`` followed by
+``normal(mean, sqrt(1 / precision))`` arm by arm; the normals come from NumPy's own C library.
+Source: D. Russo et al., "A Tutorial on Thompson Sampling", 2018, section 4; W. R. Thompson, 1933.
+"""
+
+import numpy as np
+
+from libc.math cimport NAN, sqrt
+from libc.stdint cimport int64_t, uint64_t
+from numpy.random cimport bitgen_t
+
+from core.kernels.stream cimport load, pcg64_bitgen, pcg64_stream, store
+
+cdef extern from "numpy/random/distributions.h" nogil:
+    uint64_t random_bounded_uint64(bitgen_t *bitgen, uint64_t offset, uint64_t range, uint64_t mask,
+                                   bint use_masked)
+    double random_normal(bitgen_t *bitgen, double mean, double scale)
+
+# Above this many arms ``choice`` shuffles at once; up to it Floyd's selection comes first.
+cdef int64_t FLOYD_LIMIT = 10_000
+
+
+cdef void permute(
+    bitgen_t *bitgen,
+    int64_t *arms,   # OUT
+    int64_t n,
+) noexcept nogil:
+    """``choice(n, n, replace=False)``: the selection of n out of n is 0 ... n-1 whatever it draws, yet draws."""
+    cdef int64_t i, j, held
+    for i in range(n):
+        arms[i] = i
+    if n <= FLOYD_LIMIT:
+        for i in range(1, n):
+            random_bounded_uint64(bitgen, 0, <uint64_t>i, 0, False)
+    for i in range(n - 1, 0, -1):
+        j = <int64_t>random_bounded_uint64(bitgen, 0, <uint64_t>i, 0, False)
+        held = arms[j]
+        arms[j] = arms[i]
+        arms[i] = held
+
+
+cdef int64_t choose_one(
+    bitgen_t *bitgen,
+    const double *means,          # IN
+    const double *precisions,     # IN
+    const int64_t *observations,  # IN
+    int64_t explorations,
+    int64_t n,
+    int64_t *order,               # scratch
+    double *samples,              # OUT, NaN where none was drawn
+) noexcept nogil:
+    cdef int64_t i, best
+    permute(bitgen, order, n)
+    for i in range(n):
+        samples[i] = NAN
+    for i in range(n):
+        if observations[order[i]] < explorations:
+            return order[i]
+    best = 0
+    for i in range(n):
+        samples[i] = random_normal(bitgen, means[i], sqrt(1.0 / precisions[i]))
+        if samples[i] > samples[best]:
+            best = i
+    return best
+
+
+def choose(
+    const int64_t[::1] offsets,
+    const double[::1] means,
+    const double[::1] precisions,
+    const int64_t[::1] observations,
+    const int64_t[::1] explorations,
+    const uint64_t[:, ::1] states,
+):
+    """Choose an arm for each of k jobs whose n arms lie one job after the other.
+
+    A job's arms are permuted; the first with fewer than its ``explorations`` observations is taken. Where
+    there is none, one sample an arm is drawn from its posterior, in order, and the largest wins (ties: the
+    first).
+
+    Args:
+        offsets: int64 (k + 1), job i's arms are ``offsets[i]:offsets[i + 1]``, at least one each.
+        means: float64 (n), posterior means.
+        precisions: float64 (n), posterior precisions, > 0; an infinite one draws the mean.
+        observations: int64 (n), results an arm has seen.
+        explorations: int64 (k), results an arm of the job needs before it is sampled.
+        states: uint64 (k, 6), the jobs' streams.
+
+    Returns:
+        The chosen arms as indices into their job's arms, int64 (k); the samples, float64 (n), NaN where none
+        was drawn; the streams behind the draws, uint64 (k, 6).
+
+    Raises:
+        ValueError: The shapes do not fit each other.
+    """
+    cdef Py_ssize_t k = offsets.shape[0] - 1
+    cdef Py_ssize_t n = means.shape[0]
+    cdef Py_ssize_t i, widest = 1
+    if k < 0 or offsets[0] != 0 or offsets[k] != n:
+        raise ValueError("offsets must run from 0 to the number of arms")
+    if precisions.shape[0] != n or observations.shape[0] != n:
+        raise ValueError("means, precisions and observations must be equally long")
+    if explorations.shape[0] != k or states.shape[0] != k or states.shape[1] != 6:
+        raise ValueError("explorations and states must have one row a job, states 6 columns")
+    for i in range(k):
+        if offsets[i + 1] <= offsets[i]:
+            raise ValueError("every job needs at least one arm")
+        widest = max(widest, offsets[i + 1] - offsets[i])
+    choices_array = np.empty(k, dtype=np.int64)
+    # One spare element, so that taking an address is sound where there is no job.
+    samples_array = np.empty(n + 1, dtype=np.float64)
+    after_array = np.empty((k, 6), dtype=np.uint64)
+    cdef int64_t[::1] choices = choices_array
+    cdef double[::1] samples = samples_array
+    cdef uint64_t[:, ::1] after = after_array
+    cdef int64_t[::1] order = np.empty(widest, dtype=np.int64)
+    cdef pcg64_stream stream
+    cdef bitgen_t bitgen
+    cdef int64_t start
+    with nogil:
+        bitgen = pcg64_bitgen(&stream)
+        for i in range(k):
+            stream = load(states[i])
+            start = offsets[i]
+            choices[i] = choose_one(&bitgen, &means[start], &precisions[start], &observations[start],
+                                    explorations[i], offsets[i + 1] - start, &order[0], &samples[start])
+            store(&stream, after[i])
+    return choices_array, samples_array[:n], after_array
