@@ -58,14 +58,27 @@ static inline bitgen_t pcg64_bitgen(pcg64_stream *stream) {
     return bitgen;
 }
 
+/* A number in 0 ... most, as NumPy's `random_bounded_uint64` draws it below 2^32: D. Lemire, "Fast Random
+ * Integer Generation in an Interval", ACM Trans. Model. Comput. Simul. 29(1), 2019; nothing is drawn where
+ * there is nothing to choose. Here and not through the face, whose calls would cost more than the draw. */
+static inline uint32_t pcg64_below_or_at(pcg64_stream *stream, uint32_t most) {
+    if (most == 0) return 0;
+    uint64_t scaled = (uint64_t)pcg64_next32(stream) * ((uint64_t)most + 1);
+    if ((uint32_t)scaled <= most) {
+        const uint32_t threshold = (UINT32_MAX - most) % (most + 1);
+        while ((uint32_t)scaled < threshold) scaled = (uint64_t)pcg64_next32(stream) * ((uint64_t)most + 1);
+    }
+    return (uint32_t)(scaled >> 32);
+}
+
 /* Reads a decimal of at most 128 bits at *text and moves *text behind it; 0 where there is none. */
 static inline int pcg64_read_decimal(const char **text, pcg64_word *word) {
     const char *at = *text;
     const pcg64_word limit = ~(pcg64_word)0;
     *word = 0;
     while (*at >= '0' && *at <= '9') {
-        unsigned int digit = (unsigned int)(*at - '0');
-        if (*word > (limit - digit) / 10) return 0;
+        const unsigned int digit = (unsigned int)(*at - '0');
+        if (*word >= limit / 10 && (*word > limit / 10 || digit > limit % 10)) return 0;
         *word = *word * 10 + digit;
         at++;
     }
@@ -76,12 +89,19 @@ static inline int pcg64_read_decimal(const char **text, pcg64_word *word) {
 
 /* Writes a word in decimal at `text` (room for 39 characters) and returns how many it wrote. */
 static inline int pcg64_write_decimal(pcg64_word word, char *text) {
+    const uint64_t chunk = 10000000000000000000u; /* 10^19: few of the slow divisions of 128 bits */
     char reversed[39];
     int length = 0;
+    while (word >> 64) {
+        uint64_t digits = (uint64_t)(word % chunk);
+        word /= chunk;
+        for (int i = 0; i < 19; i++, digits /= 10) reversed[length++] = (char)('0' + digits % 10);
+    }
+    uint64_t rest = (uint64_t)word;
     do {
-        reversed[length++] = (char)('0' + (int)(word % 10));
-        word /= 10;
-    } while (word);
+        reversed[length++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
     for (int i = 0; i < length; i++) text[i] = reversed[length - 1 - i];
     return length;
 }

@@ -162,10 +162,10 @@ def step(const uint64_t[:, ::1] states, Py_ssize_t count):
     cdef Py_ssize_t i, j
     with nogil:
         for i in range(states.shape[0]):
-            stream = load(states[i])
+            stream = load(&states[i, 0])
             for j in range(count):
                 words[i, j] = pcg64_next64(&stream)
-            store(&stream, after[i])
+            store(&stream, &after[i, 0])
     return words_array, after_array
 
 

@@ -5,37 +5,36 @@ Bit for bit what NumPy's ``Generator(PCG64)`` gives for ``choice(arms, n, replac
 Source: D. Russo et al., "A Tutorial on Thompson Sampling", 2018, section 4; W. R. Thompson, 1933.
 """
 
-import numpy as np
-
+cimport numpy as cnp
 from libc.math cimport NAN, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
-from core.kernels.stream cimport load, pcg64_bitgen, pcg64_stream, store
+from core.kernels.stream cimport load, pcg64_below_or_at, pcg64_bitgen, pcg64_stream, store
 
 cdef extern from "numpy/random/distributions.h" nogil:
-    uint64_t random_bounded_uint64(bitgen_t *bitgen, uint64_t offset, uint64_t range, uint64_t mask,
-                                   bint use_masked)
     double random_normal(bitgen_t *bitgen, double mean, double scale)
 
 # Above this many arms ``choice`` shuffles at once; up to it Floyd's selection comes first.
 cdef int64_t FLOYD_LIMIT = 10_000
 
+cnp.import_array()
 
-cdef void permute(
-    bitgen_t *bitgen,
+
+cdef inline void permute(
+    pcg64_stream *stream,
     int64_t *arms,   # OUT
     int64_t n,
 ) noexcept nogil:
     """``choice(n, n, replace=False)``: the selection of n out of n is 0 ... n-1 whatever it draws, yet draws."""
     cdef int64_t i, j, held
-    for i in range(n):
-        arms[i] = i
     if n <= FLOYD_LIMIT:
         for i in range(1, n):
-            random_bounded_uint64(bitgen, 0, <uint64_t>i, 0, False)
+            pcg64_below_or_at(stream, <uint32_t>i)
+    for i in range(n):
+        arms[i] = i
     for i in range(n - 1, 0, -1):
-        j = <int64_t>random_bounded_uint64(bitgen, 0, <uint64_t>i, 0, False)
+        j = pcg64_below_or_at(stream, <uint32_t>i)
         held = arms[j]
         arms[j] = arms[i]
         arms[i] = held
@@ -43,6 +42,7 @@ cdef void permute(
 
 cdef int64_t choose_one(
     bitgen_t *bitgen,
+    pcg64_stream *stream,         # the one that bitgen draws from
     const double *means,          # IN
     const double *precisions,     # IN
     const int64_t *observations,  # IN
@@ -52,12 +52,13 @@ cdef int64_t choose_one(
     double *samples,              # OUT, NaN where none was drawn
 ) noexcept nogil:
     cdef int64_t i, best
-    permute(bitgen, order, n)
-    for i in range(n):
-        samples[i] = NAN
+    permute(stream, order, n)
     for i in range(n):
         if observations[order[i]] < explorations:
-            return order[i]
+            best = order[i]
+            for i in range(n):
+                samples[i] = NAN
+            return best
     best = 0
     for i in range(n):
         samples[i] = random_normal(bitgen, means[i], sqrt(1.0 / precisions[i]))
@@ -108,23 +109,26 @@ def choose(
         if offsets[i + 1] <= offsets[i]:
             raise ValueError("every job needs at least one arm")
         widest = max(widest, offsets[i + 1] - offsets[i])
-    choices_array = np.empty(k, dtype=np.int64)
-    # One spare element, so that taking an address is sound where there is no job.
-    samples_array = np.empty(n + 1, dtype=np.float64)
-    after_array = np.empty((k, 6), dtype=np.uint64)
-    cdef int64_t[::1] choices = choices_array
-    cdef double[::1] samples = samples_array
-    cdef uint64_t[:, ::1] after = after_array
-    cdef int64_t[::1] order = np.empty(widest, dtype=np.int64)
+    cdef cnp.npy_intp[2] shape = [k, 6]
+    cdef cnp.ndarray choices = cnp.PyArray_EMPTY(1, shape, cnp.NPY_INT64, 0)
+    cdef cnp.ndarray after = cnp.PyArray_EMPTY(2, shape, cnp.NPY_UINT64, 0)
+    shape[0] = n
+    cdef cnp.ndarray samples = cnp.PyArray_EMPTY(1, shape, cnp.NPY_FLOAT64, 0)
+    shape[0] = widest
+    cdef cnp.ndarray order = cnp.PyArray_EMPTY(1, shape, cnp.NPY_INT64, 0)
+    cdef int64_t *choice = <int64_t *>cnp.PyArray_DATA(choices)
+    cdef uint64_t *state_after = <uint64_t *>cnp.PyArray_DATA(after)
+    cdef double *sample = <double *>cnp.PyArray_DATA(samples)
+    cdef int64_t *scratch = <int64_t *>cnp.PyArray_DATA(order)
     cdef pcg64_stream stream
     cdef bitgen_t bitgen
     cdef int64_t start
     with nogil:
         bitgen = pcg64_bitgen(&stream)
         for i in range(k):
-            stream = load(states[i])
+            stream = load(&states[i, 0])
             start = offsets[i]
-            choices[i] = choose_one(&bitgen, &means[start], &precisions[start], &observations[start],
-                                    explorations[i], offsets[i + 1] - start, &order[0], &samples[start])
-            store(&stream, after[i])
-    return choices_array, samples_array[:n], after_array
+            choice[i] = choose_one(&bitgen, &stream, &means[start], &precisions[start], &observations[start],
+                                   explorations[i], offsets[i + 1] - start, scratch, sample + start)
+            store(&stream, state_after + 6 * i)
+    return choices, samples, after

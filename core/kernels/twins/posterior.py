@@ -1,5 +1,6 @@
 """Twin of ``core.kernels.posterior``: ``np.var`` arm by arm, and exact rationals for the compensated fit."""
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -49,7 +50,7 @@ def fit_segments(
         prior_precisions.copy(),
         np.zeros(len(prior_means)),
     )
-    for arm, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for arm, (start, end) in enumerate(itertools.pairwise(offsets)):
         if start < end:
             means[arm], precisions[arm], reward_precisions[arm] = fit_arm(
                 rewards[start:end], float(prior_means[arm]), float(prior_precisions[arm])

@@ -1,5 +1,7 @@
 """Twin of ``core.kernels.thompson``: ``Generator.choice`` and ``Generator.normal``, arm by arm."""
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ def choose(
     choices = np.empty(len(explorations), dtype=np.int64)
     samples = np.full(len(means), np.nan)
     after = np.empty_like(states)
-    for job, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for job, (start, end) in enumerate(itertools.pairwise(offsets)):
         draws = generator(states[job])
         arms = np.arange(end - start)
         unexplored = [

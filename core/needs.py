@@ -1,0 +1,106 @@
+"""What a decision needs while it is made.
+
+A decision is a generator that yields its needs and is sent what answers them, so that core stays free of I/O
+while the decisions of many jobs share one read and one call of a kernel. Each function here yields one need
+and returns its answer, typed.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from core.records import Arm, Job, Result, Terms, Trial
+
+
+class BatchSizes(Struct, frozen=True):
+    """The batch sizes of a job, ascending."""
+
+    job_id: str
+
+
+class Explorations(Struct, frozen=True):
+    """The explorations of a job that have not failed: by batch size, ascending by trial number."""
+
+    job_id: str
+
+
+class Arms(Struct, frozen=True):
+    """The arms of a job: by batch size, ascending."""
+
+    job_id: str
+
+
+class Results(Struct, frozen=True):
+    """The results of one batch size, ascending by trial number: the last ``window`` of them, 0 for all."""
+
+    job_id: str
+    batch_size: int
+    window: int
+
+
+class Fit(Struct, frozen=True):
+    """The posteriors of arms that share a prior, fitted on a segment of rewards each."""
+
+    terms: Terms
+    rewards: Sequence[Sequence[float]]
+
+
+class Choice(Struct, frozen=True):
+    """A Thompson step over the arms of a job."""
+
+    job: Job
+    arms: Sequence[Arm]
+
+
+class Posterior(Struct, frozen=True):
+    """Posterior mean, its precision, and the precision of one reward: joules and joules^-2."""
+
+    mean: float
+    precision: float
+    reward_precision: float
+
+
+class Chosen(Struct, frozen=True):
+    """A Thompson step taken: the arm, a sample an arm (NaN where none was drawn), the stream after it."""
+
+    arm: Arm
+    samples: NDArray[np.float64]
+    stream: str
+
+
+Need = BatchSizes | Explorations | Arms | Results | Fit | Choice
+Stored = BatchSizes | Explorations | Arms | Results
+
+
+def batch_sizes(job: Job) -> Generator[Need, Sequence[int], Sequence[int]]:
+    """Need a job's batch sizes."""
+    return (yield BatchSizes(job.job_id))
+
+
+def explorations(job: Job) -> Generator[Need, Mapping[int, Sequence[Trial]], Mapping[int, Sequence[Trial]]]:
+    """Need a job's explorations."""
+    return (yield Explorations(job.job_id))
+
+
+def arms(job: Job) -> Generator[Need, Mapping[int, Arm], Mapping[int, Arm]]:
+    """Need a job's arms."""
+    return (yield Arms(job.job_id))
+
+
+def results(job: Job, batch_size: int) -> Generator[Need, Sequence[Result], Sequence[Result]]:
+    """Need the results of a batch size, within the job's window."""
+    return (yield Results(job.job_id, batch_size, max(job.window_size, 0)))
+
+
+def posteriors(
+    job: Job, rewards: Sequence[Sequence[float]]
+) -> Generator[Need, Sequence[Posterior], Sequence[Posterior]]:
+    """Need the posteriors of arms of a job."""
+    return (yield Fit(job, rewards))
+
+
+def choice(job: Job, arms: Sequence[Arm]) -> Generator[Need, Chosen, Chosen]:
+    """Need a Thompson step."""
+    return (yield Choice(job, arms))

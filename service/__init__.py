@@ -1,0 +1,1 @@
+"""How core is asked, kept and shown: web, engine and store."""

@@ -1,0 +1,133 @@
+"""The command line: ``batchbandit``."""
+
+import signal
+from datetime import tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+import uvicorn
+
+from service.errors import OpeningError
+from service.store import adoption
+from service.store.sqlite import SQLiteDatabase
+from service.web.app import create_app
+
+database_url = click.option(
+    "--database-url",
+    envvar="BATCHBANDIT_DATABASE_URL",
+    default="sqlite+aiosqlite:///batchbandit.db",
+    show_default=True,
+    show_envvar=True,
+    help="The database to use.",
+)
+
+
+class Refused(click.ClickException):
+    """A database that cannot be used: its sentence goes to standard error."""
+
+    exit_code = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="batchbandit-server")
+def main() -> None:
+    """Learn which batch size a recurring training job should use."""
+
+
+@main.command()
+@click.option(
+    "--host",
+    envvar="BATCHBANDIT_HOST",
+    default="127.0.0.1",
+    show_default=True,
+    show_envvar=True,
+    help="The address to listen on.",
+)
+@click.option(
+    "--port",
+    envvar="BATCHBANDIT_PORT",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    show_envvar=True,
+    help="The port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--queue-limit",
+    envvar="BATCHBANDIT_QUEUE_LIMIT",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    show_envvar=True,
+    help="Requests that may wait for the database; one more is answered 503.",
+)
+@database_url
+def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    try:
+        database = SQLiteDatabase.open(database_url)
+    except OpeningError as error:
+        raise Refused(str(error)) from error
+    config = uvicorn.Config(
+        create_app(database, queue_limit),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    # uvicorn raises the signal that stopped it once more when all is done; by then there is nothing to stop.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: None)
+    uvicorn.Server(config).run()
+
+
+@main.group()
+def db() -> None:
+    """Look after a database."""
+
+
+@db.command()
+@database_url
+def upgrade(database_url: str) -> None:
+    """Bring a database of an older release to this one's revision, after a backup copy."""
+    try:
+        backup = adoption.upgrade(database_url)
+    except OpeningError as error:
+        raise Refused(str(error)) from error
+    click.echo("Already at this release's revision." if backup is None else f"Upgraded. Backup: {backup}")
+
+
+@db.command()
+@click.option(
+    "--timezone",
+    metavar="TZ",
+    help="The time zone that the reference ran in, such as Europe/Berlin; else this machine's.",
+)
+@database_url
+def adopt(timezone: str | None, database_url: str) -> None:
+    """Make a database that the reference server wrote this service's own, after a backup copy."""
+    try:
+        backup = adoption.adopt(database_url, None if timezone is None else zone_of(timezone))
+    except OpeningError as error:
+        raise Refused(str(error)) from error
+    zone = timezone or "this machine's time zone"
+    click.echo(f"Adopted; its times were read as those of {zone} and are UTC now. Backup: {backup}")
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name.
+
+    Raises:
+        BadParameter: There is no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise click.BadParameter(
+            f"there is no time zone {name!r}; write one like Europe/Berlin", param_hint="--timezone"
+        ) from error

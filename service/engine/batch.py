@@ -1,0 +1,130 @@
+"""A batch of commands as one transaction: one read, one pass through core, one write."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from core.decisions import settle
+from core.needs import Arms, BatchSizes, Explorations, Results, Stored
+from service.engine.commands import Command, End, Register, Tell
+from service.engine.dossier import Dossier
+from service.engine.handlers import handle
+from service.store import reading, writing
+
+
+def run_batch(connection: Connection, commands: Sequence[Command], now: datetime) -> list[object]:
+    """Carry commands out, those of one job in their order, and write what they change.
+
+    Args:
+        connection: Inside a transaction that the caller commits.
+        commands: Of any jobs.
+        now: The time of what happens, UTC.
+
+    Returns:
+        For each command its answer or, where it failed, its exception: one failing leaves the others alone.
+    """
+    dossiers = open_dossiers(connection, commands)
+    outcomes: list[object] = [None] * len(commands)
+    for wave in waves(commands):
+        settled = settle(
+            [handle(dossiers, commands[index], now) for index in wave], partial(load, connection, dossiers)
+        )
+        for index, outcome in zip(wave, settled, strict=True):
+            outcomes[index] = outcome
+    write(connection, dossiers.values())
+    return outcomes
+
+
+def waves(commands: Sequence[Command]) -> list[list[int]]:
+    """Group the indices of commands so that a group has one command a job and groups follow their order."""
+    groups: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for index, command in enumerate(commands):
+        position = seen.get(command.job_id, 0)
+        seen[command.job_id] = position + 1
+        if position == len(groups):
+            groups.append([])
+        groups[position].append(index)
+    return groups
+
+
+def open_dossiers(connection: Connection, commands: Sequence[Command]) -> dict[str, Dossier]:
+    """Load the jobs and trials that commands name."""
+    dossiers = {command.job_id: Dossier(command.job_id) for command in commands}
+    for job in reading.jobs(connection, dossiers):
+        dossiers[job.job_id].job = job
+    to_create = {
+        command.job_id
+        for command in commands
+        if isinstance(command, Register) and dossiers[command.job_id].job is None
+    }
+    if to_create:
+        for job_id, number in reading.last_numbers(connection, to_create).items():
+            dossiers[job_id].last_number = number
+    named = {
+        (command.job_id, command.trial_number)
+        for command in commands
+        if isinstance(command, Tell | End) and dossiers[command.job_id].job is not None
+    }
+    if named:
+        for trial in reading.trials(connection, named):
+            dossiers[trial.job_id].trials[trial.trial_number] = trial
+    return dossiers
+
+
+# Where a need that names a job alone finds its part of the dossier, and what reads the part.
+_PARTS: Sequence[tuple[type[Stored], str, Callable[[Connection, Sequence[str]], Mapping[str, object]]]] = (
+    (BatchSizes, "batch_sizes", reading.batch_sizes),
+    (Explorations, "explorations", reading.explorations),
+    (Arms, "arms", reading.arms),
+)
+
+
+def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequence[Stored]) -> list[Any]:
+    """Answer needs from the dossiers, once what these miss has been read, a kind at a time."""
+    for kind, part, read in _PARTS:
+        missing = [
+            need.job_id
+            for need in wanted
+            if isinstance(need, kind) and getattr(dossiers[need.job_id], part) is None
+        ]
+        if missing:
+            for job_id, loaded in read(connection, missing).items():
+                setattr(dossiers[job_id], part, loaded)
+    unread: dict[int, list[tuple[str, int]]] = {}
+    for need in wanted:
+        if isinstance(need, Results) and need.batch_size not in dossiers[need.job_id].results:
+            unread.setdefault(need.window, []).append((need.job_id, need.batch_size))
+    for window, keys in unread.items():
+        for (job_id, batch_size), results in reading.results(connection, keys, window).items():
+            dossiers[job_id].results[batch_size] = results
+    return [_answer(dossiers[need.job_id], need) for need in wanted]
+
+
+def _answer(dossier: Dossier, need: Stored) -> object:
+    match need:
+        case BatchSizes():
+            return dossier.batch_sizes
+        case Explorations():
+            return dossier.explorations_by_size()
+        case Arms():
+            return dossier.arms
+        case Results():
+            # The last 0 are all: a batch may have added to what its window read.
+            return dossier.results[need.batch_size][-need.window :]
+
+
+def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
+    """Write what has changed in dossiers: one statement a kind of change."""
+    dossiers = list(dossiers)
+    jobs = [(dossier, dossier.job) for dossier in dossiers if dossier.job is not None]
+    writing.delete_jobs(connection, {d.job_id: d.last_number for d in dossiers if d.is_deleted})
+    writing.insert_jobs(connection, [(job, d.batch_sizes or ()) for d, job in jobs if d.is_new])
+    writing.update_jobs(connection, [job for d, job in jobs if d.is_changed and not d.is_new])
+    writing.insert_trials(connection, [trial for d in dossiers for trial in d.new_trials.values()])
+    writing.update_trials(connection, [trial for d in dossiers for trial in d.ended_trials.values()])
+    writing.insert_arms(connection, [arm for d in dossiers for arm in d.new_arms.values()])
+    writing.update_arms(connection, [arm for d in dossiers for arm in d.refitted_arms.values()])

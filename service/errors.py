@@ -1,0 +1,151 @@
+"""What the service refuses, and how each refusal is called.
+
+ServiceError
+├── InvalidRequest            422
+├── BodyTooLarge              413
+├── UnknownJob                400
+├── UnknownTrial              400
+├── TrialFailed               400
+├── JobNotFound               404
+├── TrialNotFound             404
+├── SpecificationConflict     409
+├── JobIdTaken                409
+├── NoBatchSizeLeft           409
+└── Unavailable               503
+    ├── Overloaded
+    └── DatabaseUnavailable
+
+OpeningError                  the database cannot be served
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from msgspec import Struct
+
+from core import errors as core_errors
+
+
+class Flaw(Struct, frozen=True):
+    """One thing that is wrong with a request: where, what, and of which kind."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class ServiceError(Exception):
+    """Base of all refusals; ``str`` gives a sentence that says what to do."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    problem: ClassVar[str] = "internal"
+    headers: ClassVar[dict[str, str]] = {}
+
+
+class InvalidRequest(ServiceError):
+    """The request is not of the form the call takes."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    problem = "invalid-request"
+
+    def __init__(self, *flaws: Flaw) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, flaw.loc))}: {flaw.msg}" for flaw in flaws))
+        self.flaws = flaws
+
+
+class BodyTooLarge(ServiceError):
+    """The body is past the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    problem = "body-too-large"
+
+
+class UnknownJob(ServiceError):
+    """A call for a job that is not registered."""
+
+    status = HTTPStatus.BAD_REQUEST
+    problem = "unknown-job"
+
+
+class UnknownTrial(ServiceError):
+    """A report for a trial that was not dispatched."""
+
+    status = HTTPStatus.BAD_REQUEST
+    problem = "unknown-trial"
+
+
+class TrialFailed(ServiceError):
+    """A report for a trial that has failed."""
+
+    status = HTTPStatus.BAD_REQUEST
+    problem = "trial-failed"
+
+
+class JobNotFound(ServiceError):
+    """There is no such job to delete."""
+
+    status = HTTPStatus.NOT_FOUND
+    problem = "job-not-found"
+
+
+class TrialNotFound(ServiceError):
+    """There is no such trial to end."""
+
+    status = HTTPStatus.NOT_FOUND
+    problem = "trial-not-found"
+
+
+class SpecificationConflict(ServiceError):
+    """The job is registered with another specification."""
+
+    status = HTTPStatus.CONFLICT
+    problem = "specification-conflict"
+
+
+class JobIdTaken(ServiceError):
+    """A name that the service made up for a job is taken; another one is to be made."""
+
+    status = HTTPStatus.CONFLICT
+    problem = "job-id-taken"
+
+
+class NoBatchSizeLeft(ServiceError):
+    """The job has no batch size to use."""
+
+    status = HTTPStatus.CONFLICT
+    problem = "no-batch-size-left"
+
+
+class Unavailable(ServiceError):
+    """The service cannot answer now; nothing was done."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    problem = "unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+
+class Overloaded(Unavailable):
+    """The queue of commands is full."""
+
+    problem = "overloaded"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database refused the transaction."""
+
+    problem = "database-unavailable"
+
+
+class OpeningError(Exception):
+    """The database cannot be served; ``str`` gives a sentence that says what to do."""
+
+
+def from_core(error: core_errors.CoreError) -> ServiceError:
+    """Return the refusal that one of core's plain errors is to a client."""
+    if isinstance(error, core_errors.CostOutOfRange):
+        return InvalidRequest(Flaw(("body",), str(error), "value_error.cost"))
+    if isinstance(error, core_errors.TrialFailed):
+        return TrialFailed(str(error))
+    if isinstance(error, core_errors.NoBatchSizeLeft):
+        return NoBatchSizeLeft(str(error))
+    return ServiceError(str(error))

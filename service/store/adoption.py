@@ -1,0 +1,124 @@
+"""Bringing a database to this release: upgrading our own, adopting the reference's."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from service.errors import OpeningError
+from service.store import opening, revision
+from service.store.lock import LockFile
+from service.store.revision import State
+from service.store.sqlite import file_of, use_wal, writing_engine
+
+ROWS_A_WRITE = 10_000
+
+
+def upgrade(database_url: str) -> Path | None:
+    """Bring a database of an older release to this one's revision, all or nothing, after a backup copy.
+
+    Returns:
+        The backup's file, or None where the database was at this revision already.
+
+    Raises:
+        OpeningError: The database is in use, or not one of an older release.
+    """
+    file = file_of(database_url)
+    with _exclusively(file) as connection:
+        state = revision.state_of(connection)
+        if state is State.CURRENT:
+            return None
+        if state is not State.BEHIND:
+            raise OpeningError(f"{file} {state.value}; {opening.remedy(state, file)}")
+        backup = back_up(file)
+        revision.upgrade(connection)
+        return backup
+
+
+def adopt(database_url: str, zone: tzinfo | None) -> Path:
+    """Make a database of the reference server ours, all or nothing, after a backup copy.
+
+    Its timestamps, naive local times of ``zone`` (None: this machine's), become UTC; a table
+    ``alembic_version`` is left alone.
+
+    Returns:
+        The backup's file.
+
+    Raises:
+        OpeningError: The database is in use, or not one that the reference wrote.
+    """
+    file = file_of(database_url)
+    with _exclusively(file) as connection:
+        state = revision.state_of(connection)
+        if state is State.CURRENT:
+            raise OpeningError(f"{file} has been adopted already; run: batchbandit serve")
+        if state is not State.REFERENCE:
+            raise OpeningError(
+                f"{file} {state.value}; only a database of the reference server can be adopted"
+            )
+        backup = back_up(file)
+        revision.stamp_reference(connection)
+        to_utc(connection, zone)
+        revision.upgrade(connection)
+        return backup
+
+
+@contextmanager
+def _exclusively(file: Path) -> Iterator[Connection]:
+    """Hold the lock file and one transaction on an existing database; keep all or nothing."""
+    if not file.exists():
+        raise OpeningError(f"{file} does not exist; name an existing database with --database-url")
+    with LockFile(file):
+        engine = writing_engine(file)
+        try:
+            with opening.explained(file):
+                with engine.begin() as connection:
+                    yield connection
+                use_wal(engine)
+        finally:
+            engine.dispose()
+
+
+def back_up(file: Path) -> Path:
+    """Copy a SQLite database beside itself, through SQLite, so that the copy is whole; return its file."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    backup = file.with_name(f"{file.name}.backup-{moment}")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+    return backup
+
+
+def to_utc(connection: Connection, zone: tzinfo | None) -> None:
+    """Convert the trials' naive local times to UTC; an hour that the clock showed twice is the first."""
+    trial = sa.table(
+        "Trial",
+        sa.column("job_id"),
+        sa.column("trial_number"),
+        sa.column("start_timestamp", sa.DateTime),
+        sa.column("end_timestamp", sa.DateTime),
+    )
+    rows = connection.execute(sa.select(trial)).fetchall()
+    converted = [
+        {
+            "of_job": row.job_id,
+            "of_number": row.trial_number,
+            "started": _utc(row.start_timestamp, zone),
+            "ended": _utc(row.end_timestamp, zone),
+        }
+        for row in rows
+    ]
+    statement = (
+        sa.update(trial)
+        .where(trial.c.job_id == sa.bindparam("of_job"), trial.c.trial_number == sa.bindparam("of_number"))
+        .values(start_timestamp=sa.bindparam("started"), end_timestamp=sa.bindparam("ended"))
+    )
+    for start in range(0, len(converted), ROWS_A_WRITE):
+        connection.execute(statement, converted[start : start + ROWS_A_WRITE])
+
+
+def _utc(local: datetime | None, zone: tzinfo | None) -> datetime | None:
+    return None if local is None else local.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,1 @@
+"""The committed revisions of the schema and the environment that runs them."""

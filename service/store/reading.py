@@ -1,0 +1,155 @@
+"""Statements that load whole batches into core's records; each is one round trip, whatever the batch."""
+
+import json
+from collections.abc import Collection, Iterable
+from typing import TypeVar
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection, Row
+
+from core.records import Arm, Job, Result, Trial
+from service.store import schema
+
+R = TypeVar("R", bound=Struct)
+
+# All rows of a batch size's history; a window asks for fewer.
+NO_LIMIT = 2**31 - 1
+
+_JOB_IDS: sa.BindParameter[list[str]] = sa.bindparam("job_ids", expanding=True)
+
+
+def _columns(table: sa.Table, record: type[Struct]) -> list[sa.Column[object]]:
+    return [table.c[name] for name in record.__struct_fields__]
+
+
+def _records(record: type[R], rows: Iterable[Row[tuple[object, ...]]]) -> list[R]:
+    names = record.__struct_fields__
+    return [record(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+_jobs = sa.select(*_columns(schema.job, Job)).where(schema.job.c.job_id.in_(_JOB_IDS))
+
+_last_numbers = sa.select(schema.deleted_job.c.job_id, schema.deleted_job.c.last_trial_number).where(
+    schema.deleted_job.c.job_id.in_(_JOB_IDS)
+)
+
+_batch_sizes = (
+    sa.select(schema.batch_size.c.job_id, schema.batch_size.c.batch_size)
+    .where(schema.batch_size.c.job_id.in_(_JOB_IDS))
+    .order_by(schema.batch_size.c.job_id, schema.batch_size.c.batch_size)
+)
+
+_arms = (
+    sa.select(*_columns(schema.arm, Arm))
+    .where(schema.arm.c.job_id.in_(_JOB_IDS))
+    .order_by(schema.arm.c.job_id, schema.arm.c.batch_size)
+)
+
+# The text of the index's condition, so that SQLite sees that the index answers.
+_explorations = (
+    sa.select(*_columns(schema.trial, Trial))
+    .where(
+        schema.trial.c.job_id.in_(_JOB_IDS),
+        sa.text("type = 'Exploration' AND status <> 'Failed'"),
+    )
+    .order_by(schema.trial.c.job_id, schema.trial.c.trial_number)
+)
+
+# Keys of two parts travel as one JSON text: SQLite scans the table for a row-value IN.
+_keys = sa.func.json_each(sa.bindparam("keys", type_=sa.Text)).table_valued("value", name="keys")
+
+
+def _key(index: int) -> sa.Function[object]:
+    return sa.func.json_extract(_keys.c.value, f"$[{index}]")
+
+
+_trials = (
+    sa.select(*_columns(schema.trial, Trial))
+    .select_from(_keys)
+    .join(
+        schema.trial,
+        sa.and_(schema.trial.c.job_id == _key(0), schema.trial.c.trial_number == _key(1)),
+    )
+)
+
+_newest = schema.trial.alias("newest")
+_results = (
+    sa.select(
+        schema.trial.c.job_id,
+        schema.trial.c.batch_size,
+        schema.trial.c.trial_number,
+        schema.trial.c.time,
+        schema.trial.c.energy,
+    )
+    .select_from(_keys)
+    .join(
+        schema.trial,
+        sa.and_(
+            schema.trial.c.job_id == _key(0),
+            schema.trial.c.trial_number.in_(
+                sa.select(_newest.c.trial_number)
+                .where(
+                    _newest.c.job_id == _key(0),
+                    _newest.c.batch_size == _key(1),
+                    sa.text("newest.status = 'Succeeded'"),
+                )
+                .order_by(_newest.c.trial_number.desc())
+                .limit(sa.bindparam("window", type_=sa.Integer))
+                .correlate(_keys)
+            ),
+        ),
+    )
+    .order_by(schema.trial.c.job_id, schema.trial.c.batch_size, schema.trial.c.trial_number)
+)
+
+
+def jobs(connection: Connection, job_ids: Collection[str]) -> list[Job]:
+    """Load the jobs of these ids that exist."""
+    return _records(Job, connection.execute(_jobs, {"job_ids": list(job_ids)}))
+
+
+def last_numbers(connection: Connection, job_ids: Collection[str]) -> dict[str, int]:
+    """Load the highest trial numbers of deleted jobs, by job id."""
+    rows = connection.execute(_last_numbers, {"job_ids": list(job_ids)})
+    return dict(rows.tuples().all())
+
+
+def trials(connection: Connection, keys: Collection[tuple[str, int]]) -> list[Trial]:
+    """Load the trials of these job ids and trial numbers that exist."""
+    return _records(Trial, connection.execute(_trials, {"keys": json.dumps(list(keys))}))
+
+
+def batch_sizes(connection: Connection, job_ids: Collection[str]) -> dict[str, list[int]]:
+    """Load the batch sizes of jobs, ascending."""
+    found: dict[str, list[int]] = {job_id: [] for job_id in job_ids}
+    for job_id, size in connection.execute(_batch_sizes, {"job_ids": list(job_ids)}):
+        found[job_id].append(size)
+    return found
+
+
+def arms(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, Arm]]:
+    """Load the arms of jobs by batch size, ascending."""
+    found: dict[str, dict[int, Arm]] = {job_id: {} for job_id in job_ids}
+    for arm in _records(Arm, connection.execute(_arms, {"job_ids": list(job_ids)})):
+        found[arm.job_id][arm.batch_size] = arm
+    return found
+
+
+def explorations(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, Trial]]:
+    """Load the explorations of jobs that have not failed by trial number, ascending."""
+    found: dict[str, dict[int, Trial]] = {job_id: {} for job_id in job_ids}
+    for trial in _records(Trial, connection.execute(_explorations, {"job_ids": list(job_ids)})):
+        found[trial.job_id][trial.trial_number] = trial
+    return found
+
+
+def results(
+    connection: Connection, keys: Collection[tuple[str, int]], window: int
+) -> dict[tuple[str, int], list[Result]]:
+    """Load the newest ``window`` results (0: all) of each job id and batch size, the oldest first."""
+    found: dict[tuple[str, int], list[Result]] = {key: [] for key in keys}
+    parameters = {"keys": json.dumps(list(keys)), "window": window or NO_LIMIT}
+    for job_id, size, *measured in connection.execute(_results, parameters):
+        found[job_id, size].append(Result(*measured))
+    return found

@@ -1,0 +1,124 @@
+"""The tables: those of the reference by name and meaning, and what this service adds to them."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from core.records import Stage, TrialStatus, TrialType
+
+metadata = sa.MetaData()
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC time, kept without a zone as the reference's columns are."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Drop the zone of a UTC time."""
+        return None if value is None else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Say that the time is UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _enum(kind: type[StrEnum], name: str) -> sa.Enum:
+    return sa.Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
+
+
+job = sa.Table(
+    "Job",
+    metadata,
+    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
+    sa.Column("job_id_prefix", sa.VARCHAR(300), nullable=False),
+    sa.Column("default_batch_size", sa.Integer, nullable=False),
+    sa.Column("higher_is_better_metric", sa.Boolean, nullable=False),
+    sa.Column("eta_knob", sa.Float, nullable=False),
+    sa.Column("beta_knob", sa.Float),
+    sa.Column("target_metric", sa.Float, nullable=False),
+    sa.Column("max_epochs", sa.Integer, nullable=False),
+    sa.Column("num_pruning_rounds", sa.Integer, nullable=False),
+    sa.Column("window_size", sa.Integer, nullable=False),
+    sa.Column("max_power", sa.Float, nullable=False),
+    sa.Column("number_of_gpus", sa.Integer, nullable=False),
+    sa.Column("gpu_model", sa.VARCHAR(300), nullable=False),
+    sa.Column("mab_prior_mean", sa.Float, nullable=False),
+    sa.Column("mab_prior_precision", sa.Float, nullable=False),
+    sa.Column("mab_num_explorations", sa.Integer, nullable=False),
+    sa.Column("mab_seed", sa.BigInteger),
+    sa.Column("mab_random_generator_state", sa.VARCHAR(10000)),
+    sa.Column("exp_default_batch_size", sa.Integer, nullable=False),
+    sa.Column("stage", _enum(Stage, "stage"), nullable=False),
+    sa.Column("min_cost", sa.Float),
+    sa.Column("min_cost_batch_size", sa.Integer, nullable=False),
+    sa.Column("last_trial_number", sa.Integer, nullable=False, server_default="0"),
+)
+
+batch_size = sa.Table(
+    "BatchSize",
+    metadata,
+    sa.Column("job_id", sa.VARCHAR(400), sa.ForeignKey("Job.job_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+)
+
+arm = sa.Table(
+    "GaussianTsArmState",
+    metadata,
+    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
+    sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("param_mean", sa.Float, nullable=False),
+    sa.Column("param_precision", sa.Float, nullable=False),
+    sa.Column("reward_precision", sa.Float, nullable=False),
+    sa.Column("num_observations", sa.Integer, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
+    ),
+)
+
+trial = sa.Table(
+    "Trial",
+    metadata,
+    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
+    sa.Column("batch_size", sa.Integer, nullable=False),
+    sa.Column("trial_number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("start_timestamp", UtcDateTime, nullable=False),
+    sa.Column("type", _enum(TrialType, "trialtype"), nullable=False),
+    sa.Column("status", _enum(TrialStatus, "trialstatus"), nullable=False),
+    sa.Column("end_timestamp", UtcDateTime),
+    sa.Column("time", sa.Float),
+    sa.Column("energy", sa.Float),
+    sa.Column("converged", sa.Boolean),
+    sa.ForeignKeyConstraint(
+        ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
+    ),
+)
+
+# The two histories that decisions read, each in an index of its own so that neither read meets other rows.
+_explorations = sa.text("type = 'Exploration' AND status <> 'Failed'")
+sa.Index(
+    "ix_Trial_explorations",
+    trial.c.job_id,
+    trial.c.trial_number,
+    sqlite_where=_explorations,
+    postgresql_where=_explorations,
+)
+_results = sa.text("status = 'Succeeded'")
+sa.Index(
+    "ix_Trial_results",
+    trial.c.job_id,
+    trial.c.batch_size,
+    trial.c.trial_number,
+    sqlite_where=_results,
+    postgresql_where=_results,
+)
+
+deleted_job = sa.Table(
+    "DeletedJob",
+    metadata,
+    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
+    sa.Column("last_trial_number", sa.Integer, nullable=False),
+)

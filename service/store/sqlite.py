@@ -1,0 +1,147 @@
+"""A SQLite file as a database: one writing thread, readers beside it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from service.errors import DatabaseUnavailable, OpeningError
+from service.store import opening
+from service.store.lock import LockFile
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_SECONDS = 5
+
+
+def file_of(database_url: str) -> Path:
+    """Return the file that a SQLite URL names.
+
+    Raises:
+        OpeningError: The URL is not that of a SQLite file.
+    """
+    try:
+        url = make_url(database_url)
+    except sa.exc.ArgumentError as error:
+        raise OpeningError(
+            f"{database_url!r} is not a database URL; write sqlite+aiosqlite:///FILE"
+        ) from error
+    if url.get_backend_name() != "sqlite":
+        raise OpeningError(
+            f"this release serves SQLite only, not {url.get_backend_name()}; write sqlite+aiosqlite:///FILE"
+        )
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise OpeningError("the database must be a plain file; write sqlite+aiosqlite:///FILE")
+    return Path(url.database)
+
+
+def writing_engine(file: Path) -> Engine:
+    """Return an engine of one connection, whose transactions take the write lock when they begin."""
+    engine = sa.create_engine(
+        URL.create("sqlite+pysqlite", database=str(file)),
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:  # noqa: ANN401  (the driver's own connection)
+        # Autocommit mode: the driver would otherwise begin transactions of its own, after the first read.
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def use_wal(engine: Engine) -> None:
+    """Switch a file to write-ahead logging, so that readers and the writer never wait for each other."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+class SQLiteDatabase:
+    """A served file: locked against other servers, at this release's revision.
+
+    A transaction runs whole on the database's own thread, one hop from the event loop; reads outside the hot
+    path go through ``reader``.
+    """
+
+    def __init__(self, file: Path, lock: LockFile, engine: Engine) -> None:
+        self.file = file
+        self._lock = lock
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+        self.reader: AsyncEngine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(file)))
+
+    @classmethod
+    def open(cls, database_url: str) -> Self:
+        """Lock a database file, create it where it is new, and check its revision.
+
+        Raises:
+            OpeningError: The file is in use, not a database, or at another revision.
+        """
+        file = file_of(database_url)
+        lock = LockFile(file)
+        lock.acquire()
+        engine = writing_engine(file)
+        try:
+            with opening.explained(file):
+                with engine.begin() as connection:
+                    opening.ensure_current(connection, file)
+                use_wal(engine)
+        except BaseException:
+            engine.dispose()
+            lock.release()
+            raise
+        return cls(file, lock, engine)
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one durable transaction.
+
+        Raises:
+            DatabaseUnavailable: The database refused; nothing was written.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except sa.exc.OperationalError as error:
+            raise DatabaseUnavailable(
+                "The database did not take the transaction and nothing was written; try again, and look at "
+                "the service's log if it stays so."
+            ) from error
+
+    async def check(self) -> None:
+        """Read from the database.
+
+        Raises:
+            DatabaseUnavailable: It cannot be read.
+        """
+        try:
+            async with self.reader.connect() as connection:
+                await connection.execute(sa.text('SELECT 1 FROM "Job" LIMIT 1'))
+        except sa.exc.DBAPIError as error:
+            raise DatabaseUnavailable("The database cannot be read.") from error
+
+    async def close(self) -> None:
+        """Let go of the file and its lock."""
+        await self.reader.dispose()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+        self._lock.release()

@@ -1,0 +1,1 @@
+"""HTTP into commands, results into HTTP."""

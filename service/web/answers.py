@@ -1,0 +1,59 @@
+"""Results and refusals as HTTP answers."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.errors import InvalidRequest, ServiceError
+from service.web.wire import FlawBody, ProblemBody
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(
+    body: object,
+    status: HTTPStatus = HTTPStatus.OK,
+    media_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a JSON answer that no cache keeps."""
+    return Response(
+        _encode(body),
+        status_code=status,
+        media_type=media_type,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def problem(
+    kind: str, status: HTTPStatus, message: str, detail: str | list[FlawBody], headers: Mapping[str, str]
+) -> Response:
+    """Return an error as RFC 9457 has it, with what existing clients print in ``message``."""
+    body = ProblemBody(
+        type=f"urn:batchbandit:problem:{kind}",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        message=message,
+    )
+    return answer(body, status, "application/problem+json", headers)
+
+
+async def refusal(_: Request, error: Exception) -> Response:
+    """Answer for whatever a route raised: the one place where exceptions become answers."""
+    match error:
+        case InvalidRequest():
+            flaws = [FlawBody(list(flaw.loc), flaw.msg, flaw.type) for flaw in error.flaws]
+            return problem(error.problem, error.status, str(error), flaws, error.headers)
+        case ServiceError():
+            return problem(error.problem, error.status, str(error), str(error), error.headers)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            kind = status.phrase.lower().replace(" ", "-")
+            return problem(kind, status, error.detail, error.detail, error.headers or {})
+    sentence = "The service failed at this request; its log says more."
+    return problem("internal", HTTPStatus.INTERNAL_SERVER_ERROR, sentence, sentence, {})

@@ -1,0 +1,51 @@
+"""The application, made from an open database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from service.engine import commit
+from service.engine.commit import GroupCommit
+from service.errors import ServiceError
+from service.web.answers import refusal
+from service.web.routes import routes
+
+
+class Database(commit.Database, Protocol):
+    """What the web layer needs of a store."""
+
+    async def check(self) -> None:
+        """Read from the database."""
+
+    async def close(self) -> None:
+        """Let go of the database."""
+
+
+def create_app(database: Database, queue_limit: int) -> Starlette:
+    """Make the application that serves a database and closes it at its end.
+
+    Args:
+        database: Open, at this release's revision.
+        queue_limit: Requests that may wait for the database; one more is answered 503.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            async with GroupCommit(database, queue_limit) as engine:
+                app.state.engine = engine
+                app.state.database = database
+                yield
+        finally:
+            await database.close()
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers=dict.fromkeys((ServiceError, HTTPException, Exception), refusal),
+    )
+    app.router.redirect_slashes = False
+    return app

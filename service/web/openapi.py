@@ -1,0 +1,117 @@
+"""The calls as an OpenAPI 3.1 document, its schemas drawn from the wire structs themselves."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from core.records import Specification, Verdict
+from service.web.wire import JobBody, ProblemBody, ReportBody, StateBody, TrialBody
+
+_BODIES = (JobBody, ReportBody, TrialBody, Specification, Verdict, StateBody, ProblemBody)
+_NULL: dict[str, Any] = {"type": "null"}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the document."""
+    refs, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
+    schema: dict[type[msgspec.Struct], dict[str, Any]] = dict(zip(_BODIES, refs, strict=True))
+    job_id = {
+        "name": "job_id",
+        "in": "query",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 400},
+    }
+
+    def operation(
+        summary: str,
+        answers: dict[str, tuple[str, dict[str, Any]]],
+        refusals: dict[str, str],
+        body: type[msgspec.Struct] | None = None,
+        parameters: list[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        described: dict[str, Any] = {"summary": summary, "responses": {}}
+        if parameters:
+            described["parameters"] = parameters
+        if body is not None:
+            refusals = refusals | {"413": "The body is larger than 1 MiB"}
+            described["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": schema[body]}},
+            }
+        for status, (description, content) in answers.items():
+            described["responses"][status] = {
+                "description": description,
+                "content": {"application/json": {"schema": content}},
+            }
+        for status, description in (
+            refusals | {"503": "Overloaded, stopping, or without a database"}
+        ).items():
+            described["responses"][status] = {
+                "description": description,
+                "content": {"application/problem+json": {"schema": schema[ProblemBody]}},
+            }
+        return described
+
+    well = {"200": ("It is", schema[StateBody])}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "batchbandit",
+            "version": version("batchbandit-server"),
+            "description": "Learns which batch size a recurring training job should use.",
+        },
+        "paths": {
+            "/jobs": {
+                "post": operation(
+                    "Register a job",
+                    {
+                        "201": ("Registered: the specification in force", schema[Specification]),
+                        "200": ("Already registered, equally", schema[Specification]),
+                    },
+                    {"409": "Registered with another specification", "422": "Invalid specification"},
+                    body=JobBody,
+                ),
+                "delete": operation(
+                    "Delete a job and all that belongs to it",
+                    {"200": ("Deleted", _NULL)},
+                    {"404": "No such job", "422": "job_id is missing or impossible"},
+                    parameters=[job_id],
+                ),
+            },
+            "/jobs/batch_size": {
+                "get": operation(
+                    "Dispatch a new trial",
+                    {"200": ("The batch size to train with", schema[TrialBody])},
+                    {
+                        "400": "Unknown job",
+                        "409": "No usable batch size is left",
+                        "422": "job_id is missing or impossible",
+                    },
+                    parameters=[job_id],
+                ),
+            },
+            "/report": {
+                "post": operation(
+                    "Report an epoch",
+                    {"200": ("Whether to go on", schema[Verdict])},
+                    {"400": "Unknown job or trial, or a failed trial", "422": "Invalid report"},
+                    body=ReportBody,
+                ),
+            },
+            "/trials": {
+                "patch": operation(
+                    "End a trial; one without a result has failed",
+                    {"200": ("Over", _NULL)},
+                    {"404": "Unknown trial", "422": "Invalid body"},
+                    body=TrialBody,
+                ),
+            },
+            "/healthz": {"get": operation("Whether the process answers", well, {})},
+            "/readyz": {"get": operation("Whether requests can be served", well, {})},
+            "/openapi.json": {"get": operation("This document", {"200": ("OpenAPI 3.1", {})}, {})},
+        },
+        "components": {"schemas": components},
+    }

@@ -1,0 +1,135 @@
+"""The calls: each turns a request into a command and the command's answer into an HTTP answer."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service.engine.commands import Delete, End, Register, Registered, Suggest, Tell
+from service.errors import Flaw, InvalidRequest, JobIdTaken, Unavailable
+from service.web.answers import answer
+from service.web.decoding import Decoder, flaw_of
+from service.web.openapi import document
+from service.web.wire import JobBody, JobId, ReportBody, StateBody, TrialBody
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+# Names made up for one job before the service gives up; a second one is needed once in 2^32 / jobs times.
+MOST_NAMES = 10
+
+_job = Decoder(JobBody)
+_report = Decoder(ReportBody)
+_trial = Decoder(TrialBody)
+
+
+class Resource:
+    """A path with the methods it answers to, and 405 for all others, HEAD among them."""
+
+    def __init__(self, **handlers: Handler) -> None:
+        self._handlers = handlers
+        self._allow = ", ".join(handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        handler = self._handlers.get(scope["method"])
+        if handler is None:
+            sentence = f"{scope['method']} is not allowed here; use {self._allow}."
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": self._allow})
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+async def register(request: Request) -> Response:
+    """Register a job: 201, or 200 where the same job is registered already."""
+    body = await _job.read(request)
+    seed = secrets.randbits(128) if body.mab_seed is None else body.mab_seed
+    engine = request.app.state.engine
+    for _ in range(MOST_NAMES):
+        job_id = body.job_id or f"{body.job_id_prefix}-{secrets.token_hex(4)}"
+        command = Register(body.specification(job_id), seed, is_named=body.job_id is not None)
+        try:
+            registered: Registered = await engine.submit(command)
+        except JobIdTaken:
+            continue
+        status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
+        return answer(registered.specification, status)
+    raise Unavailable("No free name was found for the job; send a job_id.")
+
+
+async def delete(request: Request) -> Response:
+    """Delete a job."""
+    return answer(await request.app.state.engine.submit(Delete(job_id_of(request))))
+
+
+async def suggest(request: Request) -> Response:
+    """Dispatch a new trial."""
+    trial = await request.app.state.engine.submit(Suggest(job_id_of(request)))
+    return answer(
+        TrialBody(job_id=trial.job_id, batch_size=trial.batch_size, trial_number=trial.trial_number)
+    )
+
+
+async def report(request: Request) -> Response:
+    """Take a report."""
+    body = await _report.read(request)
+    return answer(await request.app.state.engine.submit(Tell(body.report())))
+
+
+async def end(request: Request) -> Response:
+    """End a trial."""
+    body = await _trial.read(request)
+    command = End(body.job_id, body.batch_size, body.trial_number)
+    return answer(await request.app.state.engine.submit(command))
+
+
+async def health(_: Request) -> Response:
+    """Tell that the process answers; the database is not asked."""
+    return answer(StateBody("ok"))
+
+
+async def readiness(request: Request) -> Response:
+    """Tell whether requests can be served: the database answers and the service is not stopping."""
+    if not request.app.state.engine.is_open:
+        raise Unavailable("The service is stopping.")
+    await request.app.state.database.check()
+    return answer(StateBody("ready"))
+
+
+async def openapi(_: Request) -> Response:
+    """Describe the calls."""
+    return answer(document())
+
+
+def job_id_of(request: Request) -> str:
+    """Return the job that a query names.
+
+    Raises:
+        InvalidRequest: It names none, or by no possible name.
+    """
+    job_id = request.query_params.get("job_id")
+    if job_id is None:
+        raise InvalidRequest(
+            Flaw(("query", "job_id"), "Expected this required parameter", "value_error.missing")
+        )
+    try:
+        return msgspec.convert(job_id, JobId)
+    except msgspec.ValidationError as error:
+        flaw = flaw_of(error, "query")
+        raise InvalidRequest(Flaw(("query", "job_id"), flaw.msg, flaw.type)) from error
+
+
+routes = [
+    Route("/jobs", Resource(POST=register, DELETE=delete)),
+    Route("/jobs/batch_size", Resource(GET=suggest)),
+    Route("/report", Resource(POST=report)),
+    Route("/trials", Resource(PATCH=end)),
+    Route("/healthz", Resource(GET=health, HEAD=health)),
+    Route("/readyz", Resource(GET=readiness, HEAD=readiness)),
+    Route("/openapi.json", Resource(GET=openapi, HEAD=openapi)),
+]

@@ -1,0 +1,130 @@
+"""The bodies of the compatible calls: what is decoded is valid."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from core.records import Report, Specification
+
+MOST_BATCH_SIZES = 1000
+LARGEST_PRIOR = 1e100
+
+# Postgres keeps no NUL in a text.
+NO_NUL = r"^[^\x00]*$"
+JobId = Annotated[str, Meta(min_length=1, max_length=400, pattern=NO_NUL)]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+AboveZero = Annotated[float, Meta(gt=0)]
+
+
+class Contradiction(ValueError):
+    """Members that are well formed each and do not fit each other; ``member`` is the one to change."""
+
+    def __init__(self, member: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.member = member
+
+
+class JobBody(Struct, frozen=True, kw_only=True):
+    """A job specification as a client sends it."""
+
+    job_id: JobId | None = None
+    job_id_prefix: Annotated[str, Meta(max_length=300, pattern=NO_NUL)]
+    batch_sizes: Annotated[list[Positive], Meta(min_length=1, max_length=MOST_BATCH_SIZES)]
+    default_batch_size: Positive
+    eta_knob: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    beta_knob: AboveZero | None = 2.0
+    target_metric: float = 0.5
+    higher_is_better_metric: bool = True
+    max_epochs: Positive = 100
+    num_pruning_rounds: Count = 2
+    window_size: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    mab_prior_mean: Annotated[float, Meta(ge=-LARGEST_PRIOR, le=LARGEST_PRIOR)] = 0.0
+    mab_prior_precision: Annotated[float, Meta(ge=0, le=LARGEST_PRIOR)] = 0.0
+    mab_num_explorations: Count = 2
+    mab_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    max_power: AboveZero
+    number_of_gpus: Positive
+    gpu_model: Annotated[str, Meta(min_length=1, max_length=300, pattern=NO_NUL)]
+
+    def __post_init__(self) -> None:
+        """Check the members against each other.
+
+        Raises:
+            Contradiction: They do not fit; msgspec makes it the cause of a ``ValidationError``.
+        """
+        if len(set(self.batch_sizes)) < len(self.batch_sizes):
+            raise Contradiction("batch_sizes", "Expected each batch size once: leave the doubled ones out")
+        if self.default_batch_size not in self.batch_sizes:
+            raise Contradiction(
+                "default_batch_size", "Expected one of batch_sizes: add it there, or change it"
+            )
+        if self.job_id is not None and not self.job_id.startswith(self.job_id_prefix):
+            raise Contradiction("job_id", "Expected a job_id that starts with job_id_prefix")
+
+    def specification(self, job_id: str) -> Specification:
+        """Return the specification of a job of this name, batch sizes ascending."""
+        members = {name: getattr(self, name) for name in self.__struct_fields__}
+        return Specification(**members | {"job_id": job_id, "batch_sizes": tuple(sorted(self.batch_sizes))})
+
+
+class ReportBody(Struct, frozen=True, kw_only=True):
+    """What a training sends after an epoch: seconds and joules since the trial began, epochs from 1.
+
+    ``metric`` alone may be NaN or infinite.
+    """
+
+    job_id: JobId
+    batch_size: Positive
+    trial_number: Positive
+    time: AboveZero
+    energy: Annotated[float, Meta(ge=0)]
+    metric: float
+    current_epoch: Positive
+
+    def report(self) -> Report:
+        """Return the report as core takes it."""
+        return Report(
+            job_id=self.job_id,
+            batch_size=self.batch_size,
+            trial_number=self.trial_number,
+            time=self.time,
+            energy=self.energy,
+            metric=self.metric,
+            current_epoch=self.current_epoch,
+        )
+
+
+class TrialBody(Struct, frozen=True, kw_only=True):
+    """A trial by its name, as it is suggested and as it is ended."""
+
+    job_id: JobId
+    batch_size: Positive
+    trial_number: Positive
+
+
+class ProblemBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error as RFC 9457 has it; ``message`` is what existing clients print.
+
+    ``detail`` is the same sentence, or for a 422 the list of what is wrong.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str | list["FlawBody"]
+    message: str
+
+
+class FlawBody(Struct, frozen=True):
+    """One thing that is wrong with a request: where, what, and of which kind."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class StateBody(Struct, frozen=True):
+    """Whether the service is well."""
+
+    status: str
