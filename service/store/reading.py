@@ -1,12 +1,12 @@
 """Statements that load whole batches into core's records; each is one round trip, whatever the batch."""
 
 import json
-from collections.abc import Collection, Iterable
-from typing import TypeVar
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from msgspec import Struct
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from core.records import Arm, Job, Result, Trial
 from service.store import schema
@@ -23,7 +23,12 @@ def _columns(table: sa.Table, record: type[Struct]) -> list[sa.Column[object]]:
     return [table.c[name] for name in record.__struct_fields__]
 
 
-def _records(record: type[R], rows: Iterable[Row[tuple[object, ...]]]) -> list[R]:
+def _rows(connection: Connection, statement: sa.Executable, parameters: dict[str, object]) -> Sequence[Any]:
+    # All at once: iterating over the result would fetch the rows one by one.
+    return connection.execute(statement, parameters).all()
+
+
+def _records(record: type[R], rows: Sequence[Any]) -> list[R]:
     names = record.__struct_fields__
     return [record(**dict(zip(names, row, strict=True))) for row in rows]
 
@@ -106,24 +111,24 @@ _results = (
 
 def jobs(connection: Connection, job_ids: Collection[str]) -> list[Job]:
     """Load the jobs of these ids that exist."""
-    return _records(Job, connection.execute(_jobs, {"job_ids": list(job_ids)}))
+    return _records(Job, _rows(connection, _jobs, {"job_ids": list(job_ids)}))
 
 
 def last_numbers(connection: Connection, job_ids: Collection[str]) -> dict[str, int]:
     """Load the highest trial numbers of deleted jobs, by job id."""
-    rows = connection.execute(_last_numbers, {"job_ids": list(job_ids)})
-    return dict(rows.tuples().all())
+    rows = _rows(connection, _last_numbers, {"job_ids": list(job_ids)})
+    return dict(rows)
 
 
 def trials(connection: Connection, keys: Collection[tuple[str, int]]) -> list[Trial]:
     """Load the trials of these job ids and trial numbers that exist."""
-    return _records(Trial, connection.execute(_trials, {"keys": json.dumps(list(keys))}))
+    return _records(Trial, _rows(connection, _trials, {"keys": json.dumps(list(keys))}))
 
 
 def batch_sizes(connection: Connection, job_ids: Collection[str]) -> dict[str, list[int]]:
     """Load the batch sizes of jobs, ascending."""
     found: dict[str, list[int]] = {job_id: [] for job_id in job_ids}
-    for job_id, size in connection.execute(_batch_sizes, {"job_ids": list(job_ids)}):
+    for job_id, size in _rows(connection, _batch_sizes, {"job_ids": list(job_ids)}):
         found[job_id].append(size)
     return found
 
@@ -131,7 +136,7 @@ def batch_sizes(connection: Connection, job_ids: Collection[str]) -> dict[str, l
 def arms(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, Arm]]:
     """Load the arms of jobs by batch size, ascending."""
     found: dict[str, dict[int, Arm]] = {job_id: {} for job_id in job_ids}
-    for arm in _records(Arm, connection.execute(_arms, {"job_ids": list(job_ids)})):
+    for arm in _records(Arm, _rows(connection, _arms, {"job_ids": list(job_ids)})):
         found[arm.job_id][arm.batch_size] = arm
     return found
 
@@ -139,7 +144,7 @@ def arms(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int
 def explorations(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, Trial]]:
     """Load the explorations of jobs that have not failed by trial number, ascending."""
     found: dict[str, dict[int, Trial]] = {job_id: {} for job_id in job_ids}
-    for trial in _records(Trial, connection.execute(_explorations, {"job_ids": list(job_ids)})):
+    for trial in _records(Trial, _rows(connection, _explorations, {"job_ids": list(job_ids)})):
         found[trial.job_id][trial.trial_number] = trial
     return found
 
@@ -150,6 +155,6 @@ def results(
     """Load the newest ``window`` results (0: all) of each job id and batch size, the oldest first."""
     found: dict[tuple[str, int], list[Result]] = {key: [] for key in keys}
     parameters = {"keys": json.dumps(list(keys)), "window": window or NO_LIMIT}
-    for job_id, size, *measured in connection.execute(_results, parameters):
+    for job_id, size, *measured in _rows(connection, _results, parameters):
         found[job_id, size].append(Result(*measured))
     return found

@@ -43,7 +43,7 @@ def problem(
     return answer(body, status, "application/problem+json", headers)
 
 
-async def refusal(_: Request, error: Exception) -> Response:
+async def refusal(request: Request, error: Exception) -> Response:
     """Answer for whatever a route raised: the one place where exceptions become answers."""
     match error:
         case InvalidRequest():
@@ -54,6 +54,9 @@ async def refusal(_: Request, error: Exception) -> Response:
         case HTTPException():
             status = HTTPStatus(error.status_code)
             kind = status.phrase.lower().replace(" ", "-")
-            return problem(kind, status, error.detail, error.detail, error.headers or {})
+            sentence = error.detail
+            if status is HTTPStatus.NOT_FOUND:
+                sentence = f"There is nothing at {request.url.path[:100]}; /openapi.json lists the calls."
+            return problem(kind, status, sentence, sentence, error.headers or {})
     sentence = "The service failed at this request; its log says more."
     return problem("internal", HTTPStatus.INTERNAL_SERVER_ERROR, sentence, sentence, {})
