@@ -10,11 +10,11 @@
 
 typedef unsigned __int128 pcg64_word;
 
+/* A row of a state matrix: kernels copy rows and draw in place. */
 typedef struct {
-    pcg64_word state;
-    pcg64_word increment;
-    uint32_t buffered; /* 1 where `half` holds an unused half word */
-    uint32_t half;
+    uint64_t state_high, state_low, increment_high, increment_low;
+    uint64_t buffered; /* 1 where `half` holds an unused half word */
+    uint64_t half;
 } pcg64_stream;
 
 #define PCG64_MULTIPLIER \
@@ -30,9 +30,12 @@ static inline uint64_t pcg64_low(pcg64_word word) { return (uint64_t)word; }
 
 static inline uint64_t pcg64_next64(void *stream) {
     pcg64_stream *s = (pcg64_stream *)stream;
-    s->state = s->state * PCG64_MULTIPLIER + s->increment;
-    uint64_t folded = pcg64_high(s->state) ^ pcg64_low(s->state);
-    unsigned int turn = (unsigned int)(s->state >> 122);
+    pcg64_word state = pcg64_join(s->state_high, s->state_low) * PCG64_MULTIPLIER +
+                       pcg64_join(s->increment_high, s->increment_low);
+    s->state_high = pcg64_high(state);
+    s->state_low = pcg64_low(state);
+    uint64_t folded = s->state_high ^ s->state_low;
+    unsigned int turn = (unsigned int)(s->state_high >> 58);
     return (folded >> turn) | (folded << ((-turn) & 63));
 }
 
@@ -40,11 +43,11 @@ static inline uint32_t pcg64_next32(void *stream) {
     pcg64_stream *s = (pcg64_stream *)stream;
     if (s->buffered) {
         s->buffered = 0;
-        return s->half;
+        return (uint32_t)s->half;
     }
     uint64_t word = pcg64_next64(stream);
     s->buffered = 1;
-    s->half = (uint32_t)(word >> 32);
+    s->half = word >> 32;
     return (uint32_t)word;
 }
 
@@ -58,10 +61,10 @@ static inline bitgen_t pcg64_bitgen(pcg64_stream *stream) {
     return bitgen;
 }
 
-/* A number in 0 ... most, as NumPy's `random_bounded_uint64` draws it below 2^32: D. Lemire, "Fast Random
- * Integer Generation in an Interval", ACM Trans. Model. Comput. Simul. 29(1), 2019; nothing is drawn where
- * there is nothing to choose. Here and not through the face, whose calls would cost more than the draw. */
-static inline uint32_t pcg64_below_or_at(pcg64_stream *stream, uint32_t most) {
+/* A number in 0 ... most, most below 2^32 - 1, as NumPy's `random_bounded_uint64` draws it: D. Lemire, "Fast
+ * Random Integer Generation in an Interval", ACM Trans. Model. Comput. Simul. 29(1), 2019; nothing is drawn
+ * where there is nothing to choose. Inline, since a call through the face would cost more than the draw. */
+static inline uint32_t pcg64_up_to(pcg64_stream *stream, uint32_t most) {
     if (most == 0) return 0;
     uint64_t scaled = (uint64_t)pcg64_next32(stream) * ((uint64_t)most + 1);
     if ((uint32_t)scaled <= most) {
@@ -71,7 +74,8 @@ static inline uint32_t pcg64_below_or_at(pcg64_stream *stream, uint32_t most) {
     return (uint32_t)(scaled >> 32);
 }
 
-/* Reads a decimal of at most 128 bits at *text and moves *text behind it; 0 where there is none. */
+/* Reads a decimal of at most 128 bits at *text and moves *text behind it; 0 where there is none. As in JSON,
+ * a zero leads only where it stands alone. */
 static inline int pcg64_read_decimal(const char **text, pcg64_word *word) {
     const char *at = *text;
     const pcg64_word limit = ~(pcg64_word)0;
@@ -82,7 +86,7 @@ static inline int pcg64_read_decimal(const char **text, pcg64_word *word) {
         *word = *word * 10 + digit;
         at++;
     }
-    if (at == *text) return 0;
+    if (at == *text || (**text == '0' && at - *text > 1)) return 0;
     *text = at;
     return 1;
 }

@@ -14,16 +14,13 @@ from libc.stdint cimport UINT32_MAX, uint64_t
 from libc.string cimport memcpy, strlen, strncmp
 
 from core.kernels.stream cimport (
-    load,
     pcg64_high,
     pcg64_join,
     pcg64_low,
     pcg64_next64,
     pcg64_read_decimal,
-    pcg64_stream,
     pcg64_word,
     pcg64_write_decimal,
-    store,
 )
 
 WIDTH = 6
@@ -76,16 +73,18 @@ def _read_json(str text):
     """Read the same members from JSON of any spacing and order."""
     try:
         members = json.loads(text)
-        state, increment = members["state"]["state"], members["state"]["inc"]
-        row = (state >> 64, state & (1 << 64) - 1, increment >> 64, increment & (1 << 64) - 1,
-               members["has_uint32"], members["uinteger"])
-        valid = (members["bit_generator"] == "PCG64" and 0 <= row[0] < 1 << 64 and 0 <= row[2] < 1 << 64
-                 and increment & 1 == 1 and row[4] in (0, 1) and 0 <= row[5] < 1 << 32)
+        words = (members["state"]["state"], members["state"]["inc"], members["has_uint32"], members["uinteger"])
+        # By type and not isinstance: JSON's true would pass for 1.
+        valid = (members["bit_generator"] == "PCG64" and all(type(word) is int for word in words)
+                 and all(0 <= word < 1 << bits for word, bits in zip(words, (128, 128, 1, 32)))
+                 and words[1] & 1 == 1)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"not the state of a PCG64 stream: {text[:200]!r}") from error
     if not valid:
         raise ValueError(f"not the state of a PCG64 stream: {text[:200]!r}")
-    return row
+    state, increment, buffered, half = words
+    low = (1 << 64) - 1
+    return state >> 64, state & low, increment >> 64, increment & low, buffered, half
 
 
 def decode(texts):
@@ -100,6 +99,7 @@ def decode(texts):
     Raises:
         ValueError: A text is not the state of a PCG64 stream.
     """
+    texts = list(texts)  # as long as it says, and nobody else's to change
     states = np.empty((len(texts), WIDTH), dtype=np.uint64)
     cdef uint64_t[:, ::1] rows = states
     cdef Py_ssize_t i, length
@@ -155,17 +155,14 @@ def step(const uint64_t[:, ::1] states, Py_ssize_t count):
     if count < 0:
         raise ValueError("count must be at least 0")
     words_array = np.empty((states.shape[0], count), dtype=np.uint64)
-    after_array = np.empty((states.shape[0], WIDTH), dtype=np.uint64)
+    after_array = np.array(states)
     cdef uint64_t[:, ::1] words = words_array
     cdef uint64_t[:, ::1] after = after_array
-    cdef pcg64_stream stream
     cdef Py_ssize_t i, j
     with nogil:
         for i in range(states.shape[0]):
-            stream = load(&states[i, 0])
             for j in range(count):
-                words[i, j] = pcg64_next64(&stream)
-            store(&stream, &after[i, 0])
+                words[i, j] = pcg64_next64(&after[i, 0])
     return words_array, after_array
 
 

@@ -10,7 +10,7 @@ from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
-from core.kernels.stream cimport load, pcg64_below_or_at, pcg64_bitgen, pcg64_stream, store
+from core.kernels.stream cimport pcg64_up_to, pcg64_bitgen, pcg64_stream
 
 cdef extern from "numpy/random/distributions.h" nogil:
     double random_normal(bitgen_t *bitgen, double mean, double scale)
@@ -30,19 +30,18 @@ cdef inline void permute(
     cdef int64_t i, j, held
     if n <= FLOYD_LIMIT:
         for i in range(1, n):
-            pcg64_below_or_at(stream, <uint32_t>i)
+            pcg64_up_to(stream, <uint32_t>i)
     for i in range(n):
         arms[i] = i
     for i in range(n - 1, 0, -1):
-        j = pcg64_below_or_at(stream, <uint32_t>i)
+        j = pcg64_up_to(stream, <uint32_t>i)
         held = arms[j]
         arms[j] = arms[i]
         arms[i] = held
 
 
 cdef int64_t choose_one(
-    bitgen_t *bitgen,
-    pcg64_stream *stream,         # the one that bitgen draws from
+    pcg64_stream *stream,         # IN, OUT
     const double *means,          # IN
     const double *precisions,     # IN
     const int64_t *observations,  # IN
@@ -51,6 +50,7 @@ cdef int64_t choose_one(
     int64_t *order,               # scratch
     double *samples,              # OUT, NaN where none was drawn
 ) noexcept nogil:
+    cdef bitgen_t bitgen = pcg64_bitgen(stream)
     cdef int64_t i, best
     permute(stream, order, n)
     for i in range(n):
@@ -59,11 +59,13 @@ cdef int64_t choose_one(
             for i in range(n):
                 samples[i] = NAN
             return best
-    best = 0
     for i in range(n):
-        samples[i] = random_normal(bitgen, means[i], sqrt(1.0 / precisions[i]))
-        if samples[i] > samples[best]:
-            best = i
+        samples[i] = sqrt(1.0 / precisions[i])
+    for i in range(n):
+        samples[i] = random_normal(&bitgen, means[i], samples[i])
+    best = 0
+    for i in range(1, n):
+        best = i if samples[i] > samples[best] else best
     return best
 
 
@@ -117,18 +119,14 @@ def choose(
     shape[0] = widest
     cdef cnp.ndarray order = cnp.PyArray_EMPTY(1, shape, cnp.NPY_INT64, 0)
     cdef int64_t *choice = <int64_t *>cnp.PyArray_DATA(choices)
-    cdef uint64_t *state_after = <uint64_t *>cnp.PyArray_DATA(after)
+    cdef pcg64_stream *stream = <pcg64_stream *>cnp.PyArray_DATA(after)
     cdef double *sample = <double *>cnp.PyArray_DATA(samples)
     cdef int64_t *scratch = <int64_t *>cnp.PyArray_DATA(order)
-    cdef pcg64_stream stream
-    cdef bitgen_t bitgen
     cdef int64_t start
     with nogil:
-        bitgen = pcg64_bitgen(&stream)
         for i in range(k):
-            stream = load(&states[i, 0])
+            stream[i] = (<const pcg64_stream *>&states[i, 0])[0]
             start = offsets[i]
-            choice[i] = choose_one(&bitgen, &stream, &means[start], &precisions[start], &observations[start],
-                                   explorations[i], offsets[i + 1] - start, scratch, sample + start)
-            store(&stream, state_after + 6 * i)
+            choice[i] = choose_one(&stream[i], &means[start], &precisions[start], &observations[start],
+                                   explorations[i], offsets[i + 1] - start, scratch, &sample[start])
     return choices, samples, after

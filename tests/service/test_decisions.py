@@ -77,7 +77,7 @@ def test_a_seeded_job_repeats_and_an_unseeded_one_does_not(api: Api) -> None:
 )
 def test_a_report_is_judged(
     api: Api, said: dict[str, Any], stop: bool, converged: bool, message: str
-) -> None:  # noqa: FBT001
+) -> None:
     job_id = api.register()["job_id"]
     api.run(job_id)
     answer = api.report(api.trial(job_id), **said).json()

@@ -27,7 +27,7 @@ def test_a_metric_that_is_not_finite_is_compared_as_a_number(
     http: httpx.Client,
     token: str,
     higher_is_better: bool,
-    reached: bool,  # noqa: FBT001
+    reached: bool,
 ) -> None:
     trial = api.trial(api.register(higher_is_better_metric=higher_is_better)["job_id"])
     text = json.dumps(report_body(trial, metric="@")).replace('"@"', token)

@@ -1,0 +1,161 @@
+"""A batch is what its commands would be one after the other, in a bounded number of statements."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, event
+
+from core.records import Trial
+from service.engine.batch import run_batch, waves
+from service.engine.commands import Command, Delete, End, Suggest
+from service.errors import ServiceError, UnknownJob
+from service.store.sqlite import SQLiteDatabase
+from tests.service.engine.scenes import registration, success, told
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+TABLES = ("Job", "BatchSize", "GaussianTsArmState", "Trial", "DeletedJob")
+
+
+async def run(database: SQLiteDatabase, commands: Sequence[Command]) -> list[object]:
+    """Run commands as one batch."""
+    return await database.transact(partial(run_batch, commands=commands, now=NOW))
+
+
+def contents(file: Path) -> dict[str, list[object]]:
+    """Return all rows of all tables, in order."""
+    with closing(sqlite3.connect(file)) as connection:
+        return {
+            name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)  # noqa: S608  (constants)
+            for name in TABLES
+        }
+
+
+def test_one_failing_command_fails_alone(database: SQLiteDatabase) -> None:
+    async def scene() -> list[object]:
+        jobs = [f"job-{i}" for i in range(63)]
+        await run(database, [registration(job_id) for job_id in jobs])
+        asked = [Suggest(job_id) for job_id in jobs]
+        return await run(database, [*asked[:30], Suggest("nobody"), *asked[30:]])
+
+    outcomes = asyncio.run(scene())
+    assert isinstance(outcomes.pop(30), UnknownJob)
+    assert [outcome.batch_size for outcome in outcomes if isinstance(outcome, Trial)] == [16] * 63
+
+
+def test_waves_have_one_command_a_job_in_order() -> None:
+    commands = [Suggest(job_id) for job_id in ("a", "b", "a", "c", "a", "b")]
+    assert waves(commands) == [[0, 1, 3], [2, 5], [4]]
+
+
+def commands_of_a_few_jobs() -> st.SearchStrategy[list[Command]]:
+    """Return sequences of commands, many of which make sense."""
+    job = st.sampled_from(["a", "b"])
+    number = st.integers(1, 8)
+    size = st.sampled_from([8, 16, 32])
+    return st.lists(
+        st.one_of(
+            st.builds(registration, job),
+            st.builds(Suggest, job),
+            st.builds(Suggest, job),
+            st.builds(told, job, size, number, st.sampled_from([0.1, 0.9, 0.9]), st.floats(1e3, 3e4)),
+            st.builds(told, job, size, number, st.just(0.9), st.floats(1e3, 3e4)),
+            st.builds(End, job, size, number),
+            st.builds(Delete, job),
+        ),
+        min_size=1,
+        max_size=40,
+    ).map(lambda commands: [registration("a"), registration("b"), *commands])
+
+
+def summary(outcome: object) -> object:
+    """Return what a client would be told."""
+    return (type(outcome), str(outcome)) if isinstance(outcome, ServiceError) else outcome
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database file to copy: making one takes longer than most batches."""
+    file = tmp_path_factory.mktemp("empty") / "empty.db"
+    asyncio.run(SQLiteDatabase.open(f"sqlite+aiosqlite:///{file}").close())
+    return file
+
+
+@given(commands=commands_of_a_few_jobs(), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_batch_is_its_commands_one_after_the_other(
+    empty: Path, commands: list[Command], data: st.DataObject
+) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(commands)), max_size=3).map(sorted))
+    batches = [commands[i:j] for i, j in zip([0, *cuts], [*cuts, len(commands)], strict=True)]
+    results = []
+    with TemporaryDirectory() as folder:
+        for name, groups in (("together", batches), ("apart", [[command] for command in commands])):
+            file = Path(shutil.copy(empty, Path(folder) / name))
+            outcomes = asyncio.run(in_groups(file, groups))
+            results.append((list(map(summary, outcomes)), contents(file)))
+    assert results[0] == results[1]
+
+
+async def in_groups(file: Path, groups: Sequence[Sequence[Command]]) -> list[object]:
+    """Run groups of commands on a database of their own."""
+    database = SQLiteDatabase.open(f"sqlite+aiosqlite:///{file}")
+    try:
+        return [outcome for group in groups if group for outcome in await run(database, group)]
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("stage", "asked", "most"),
+    [("pruning", "suggest", 5), ("pruning", "report", 4), ("MAB", "suggest", 4), ("MAB", "report", 7)],
+)
+def test_the_statements_of_a_batch_do_not_grow_with_it(
+    database: SQLiteDatabase, stage: str, asked: str, most: int
+) -> None:
+    jobs = [f"job-{i}" for i in range(40)]
+
+    async def counted(size: int) -> int:
+        trials = [t for t in await run(database, [Suggest(j) for j in jobs]) if isinstance(t, Trial)]
+        commands: list[Command] = [success(trial) for trial in trials[:size]]
+        if asked == "suggest":
+            await run(database, [success(trial) for trial in trials])
+            commands = [Suggest(job_id) for job_id in jobs[:size]]
+        return len(await statements_of(database, commands))
+
+    async def scene() -> tuple[int, int]:
+        await run(database, [registration(job_id, tuple(2**k for k in range(3, 11))) for job_id in jobs])
+        for _ in range(9 if stage == "MAB" else 1):
+            trials = await run(database, [Suggest(job_id) for job_id in jobs])
+            await run(database, [success(trial) for trial in trials if isinstance(trial, Trial)])
+        return await counted(1), await counted(40)
+
+    one, forty = asyncio.run(scene())
+    assert one == forty
+    assert forty <= most
+
+
+async def statements_of(database: SQLiteDatabase, commands: Sequence[Command]) -> list[str]:
+    """Run a batch; return its statements, BEGIN and COMMIT aside."""
+    seen: list[str] = []
+
+    def work(connection: Connection) -> None:
+        def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        event.listen(connection, "before_cursor_execute", note)
+        outcomes = run_batch(connection, commands, NOW)
+        event.remove(connection, "before_cursor_execute", note)
+        assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+
+    await database.transact(work)
+    return seen
