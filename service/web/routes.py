@@ -33,14 +33,15 @@ class Resource:
 
     def __init__(self, **handlers: Handler) -> None:
         self._handlers = handlers
-        self._allow = ", ".join(handlers)
+        self.methods = tuple(handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         handler = self._handlers.get(scope["method"])
         if handler is None:
-            sentence = f"{scope['method']} is not allowed here; use {self._allow}."
-            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": self._allow})
+            allowed = ", ".join(self.methods)
+            sentence = f"{scope['method']} is not allowed here; use {allowed}."
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": allowed})
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
 

@@ -1,0 +1,40 @@
+"""/openapi.json says what the service does."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from service.web.routes import Resource, routes
+
+
+@pytest.fixture
+def document(http: httpx.Client) -> dict[str, Any]:
+    """Return the document."""
+    answer = http.get("/openapi.json")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+def test_every_call_is_described_and_no_other(document: dict[str, Any]) -> None:
+    served = {
+        route.path: set(route.endpoint.methods) - {"HEAD"}
+        for route in routes
+        if isinstance(route.endpoint, Resource)
+    }
+    assert len(served) == len(routes)
+    described = {path: {method.upper() for method in calls} for path, calls in document["paths"].items()}
+    assert described == served
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    names = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
+    assert names == set(document["components"]["schemas"])
+
+
+def test_every_call_says_what_it_answers(document: dict[str, Any]) -> None:
+    for path, calls in document["paths"].items():
+        for method, call in calls.items():
+            assert call["summary"], path
+            assert {"200", "503"} <= set(call["responses"]), (path, method)

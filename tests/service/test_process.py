@@ -1,0 +1,130 @@
+"""The service as a process: started, stopped, killed, started again."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.load import run_load
+from benchmarks.server import Server, start, stop
+from tests.service.talk import Api
+
+PROGRAM = Path(sys.executable).parent / "batchbandit"
+
+
+def serve(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to end by itself."""
+    return subprocess.run(
+        [PROGRAM, "serve", *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("stopping", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_service_cleanly(tmp_path: Path, stopping: signal.Signals) -> None:
+    server = start(tmp_path)
+    server.process.send_signal(stopping)
+    assert server.process.wait(15) == 0
+    assert "Traceback" not in server.last_words()
+    assert not (tmp_path / "batchbandit.db-wal").exists(), "the file is whole by itself"
+
+
+def test_a_stopped_service_has_answered_what_it_accepted(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    log = tmp_path / "acks.jsonl"
+    threading.Timer(1.0, server.process.send_signal, [signal.SIGTERM]).start()
+    asyncio.run(run_load(server.url, connections=8, jobs=4, seconds=3, warmup=0, ack_log=log))
+    assert server.process.wait(15) == 0
+    assert_everything_acknowledged_is_there(server.database, log)
+
+
+@pytest.mark.parametrize("delay", [0.3, 0.9, 1.4])
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, delay: float) -> None:
+    log = tmp_path / "acks.jsonl"
+    server = start(tmp_path)
+    threading.Timer(delay, server.process.kill).start()
+    asyncio.run(run_load(server.url, connections=16, jobs=4, seconds=3, warmup=0, ack_log=log))
+    assert server.process.wait(15) == -signal.SIGKILL
+    again = start(tmp_path)
+    try:
+        with httpx.Client(base_url=again.url, trust_env=False) as http:
+            assert http.get("/readyz").status_code == 200
+            job_id = json.loads(log.read_text().splitlines()[0])["job_id"]
+            assert Api(http).run(job_id)["trial_number"] > 0
+    finally:
+        assert stop(again) == 0
+    assert_everything_acknowledged_is_there(again.database, log)
+
+
+def assert_everything_acknowledged_is_there(database: Path, log: Path) -> None:
+    """Compare a log of acknowledgements with the tables."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT job_id, trial_number, batch_size, status FROM Trial").fetchall()
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    stored = {(job_id, number): (size, status) for job_id, number, size, status in rows}
+    suggested = Counter(
+        (line["job_id"], line["trial_number"]) for line in lines if line["ack"] == "suggested"
+    )
+    assert suggested
+    assert set(suggested.values()) == {1}, "each trial number was given once"
+    for line in lines:
+        size, status = stored[line["job_id"], line["trial_number"]]
+        assert size == line["batch_size"]
+        assert status == "Succeeded" or line["ack"] == "suggested"
+    for job_id in {job_id for job_id, _ in stored}:
+        numbers = sorted(number for job, number in stored if job == job_id)
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_second_service_on_one_file_is_refused(server: Server) -> None:
+    second = serve("--port", "0", "--database-url", f"sqlite+aiosqlite:///{server.database}")
+    assert second.returncode == 2
+    assert f"pid {server.process.pid}" in second.stderr
+    assert "--database-url" in second.stderr
+    assert httpx.get(f"{server.url}/readyz", trust_env=False).status_code == 200
+
+
+def test_settings_come_from_the_environment(tmp_path: Path) -> None:
+    refused = serve(
+        BATCHBANDIT_DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/missing/folder.db", BATCHBANDIT_PORT="0"
+    )
+    assert refused.returncode == 2
+    assert "missing" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert serve(BATCHBANDIT_PORT="http").returncode == 2
+    file = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+    nowhere = serve(BATCHBANDIT_HOST="256.0.0.1", BATCHBANDIT_PORT="0", BATCHBANDIT_DATABASE_URL=file)
+    assert nowhere.returncode != 0
+    assert "Traceback" not in nowhere.stderr
+
+
+def test_a_port_that_is_taken_is_said(server: Server, tmp_path: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    refused = serve("--port", port, "--database-url", f"sqlite+aiosqlite:///{tmp_path / 'other.db'}")
+    assert refused.returncode != 0
+    assert "address already in use" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_readers_read_beside_a_busy_service(server: Server, api: Api) -> None:
+    job_id = api.register()["job_id"]
+    with closing(sqlite3.connect(server.database)) as reader:
+        for count in range(1, 6):
+            api.run(job_id)
+            seen = reader.execute("SELECT count(*) FROM Trial WHERE job_id = ?", (job_id,)).fetchone()
+            assert seen == (count,), "an answered write is there for every reader"
