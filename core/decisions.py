@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from core.kernels import posterior, stream, thompson
-from core.needs import Choice, Chosen, Fit, Need, Posterior, Stored
+from core.needs import Choice, Chosen, Fit, Need, Stored
+from core.records import Posterior
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.records import Arm, Job, Result, Terms, Trial
+from core.records import Arm, Job, Posterior, Result, Terms, Trial
+from core.sums import Sums
 
 
 class BatchSizes(Struct, frozen=True):
@@ -40,6 +41,13 @@ class Results(Struct, frozen=True):
     window: int
 
 
+class RunningSums(Struct, frozen=True):
+    """The running sums of one batch size, None where it has none."""
+
+    job_id: str
+    batch_size: int
+
+
 class Fit(Struct, frozen=True):
     """The posteriors of arms that share a prior, fitted on a segment of rewards each."""
 
@@ -54,14 +62,6 @@ class Choice(Struct, frozen=True):
     arms: Sequence[Arm]
 
 
-class Posterior(Struct, frozen=True):
-    """Posterior mean, its precision, and the precision of one reward: joules and joules^-2."""
-
-    mean: float
-    precision: float
-    reward_precision: float
-
-
 class Chosen(Struct, frozen=True):
     """A Thompson step taken: the arm, a sample an arm (NaN where none was drawn), the stream after it."""
 
@@ -70,8 +70,8 @@ class Chosen(Struct, frozen=True):
     stream: str
 
 
-Need = BatchSizes | Explorations | Arms | Results | Fit | Choice
-Stored = BatchSizes | Explorations | Arms | Results
+Stored = BatchSizes | Explorations | Arms | Results | RunningSums
+Need = Stored | Fit | Choice
 
 
 def batch_sizes(job: Job) -> Generator[Need, Sequence[int], Sequence[int]]:
@@ -92,6 +92,11 @@ def arms(job: Job) -> Generator[Need, Mapping[int, Arm], Mapping[int, Arm]]:
 def results(job: Job, batch_size: int) -> Generator[Need, Sequence[Result], Sequence[Result]]:
     """Need the results of a batch size, within the job's window."""
     return (yield Results(job.job_id, batch_size, max(job.window_size, 0)))
+
+
+def sums(job: Job, batch_size: int) -> Generator[Need, Sums | None, Sums | None]:
+    """Need the running sums of a batch size."""
+    return (yield RunningSums(job.job_id, batch_size))
 
 
 def posteriors(

@@ -112,6 +112,14 @@ class Arm(Struct, frozen=True, kw_only=True):
     num_observations: int
 
 
+class Posterior(Struct, frozen=True):
+    """Posterior mean, its precision, and the precision of one reward: joules and joules^-2."""
+
+    mean: float
+    precision: float
+    reward_precision: float
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """What a training says after an epoch: cumulative seconds and joules, the metric, epochs from 1."""
 

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from core import needs
 from core.cost import cost_of
 from core.errors import TrialFailed
-from core.needs import Need, Posterior
+from core.needs import Need
 from core.pruning import Await, Explore, walk
-from core.records import Arm, Job, Report, Result, Stage, Trial, TrialStatus, TrialType, Verdict
+from core.records import Arm, Job, Posterior, Report, Result, Stage, Trial, TrialStatus, TrialType, Verdict
+from core.sums import MOST_REFITTED, Sums, posterior_of, sums_of
 from core.verdict import judge
 
 
@@ -29,12 +30,16 @@ class Suggested(Struct, frozen=True):
 
 
 class Reported(Struct, frozen=True):
-    """A verdict, and what changes where the trial has ended: trial, job and arm."""
+    """A verdict, and what changes where the trial has ended.
+
+    That is the trial, the job and, in the bandit, the arm, with its running sums once it lives on them.
+    """
 
     verdict: Verdict
     trial: Trial | None = None
     job: Job | None = None
     arm: Arm | None = None
+    sums: Sums | None = None
 
 
 Suggestion = Generator[Need, Any, Suggested]
@@ -136,8 +141,8 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         energy=said.energy,
         converged=verdict.converged,
     )
-    arm = yield from _learn(job, ended.batch_size, Result(said.trial_number, said.time, said.energy))
-    return Reported(verdict, ended, _with_cost(job, ended), arm)
+    arm, sums = yield from _learn(job, ended.batch_size, Result(said.trial_number, said.time, said.energy))
+    return Reported(verdict, ended, _with_cost(job, ended), arm, sums)
 
 
 def _with_cost(job: Job, ended: Trial) -> Job:
@@ -150,17 +155,25 @@ def _with_cost(job: Job, ended: Trial) -> Job:
     return replace(job, min_cost=cost, min_cost_batch_size=ended.batch_size)
 
 
-def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, Arm | None]:
-    """Refit the arm of a batch size on its results and the new one; None where there is no such arm."""
+def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, tuple[Arm | None, Sums | None]]:
+    """Refit the arm of a batch size, where there is one, on its results and the new one."""
     if job.stage is not Stage.MAB:
-        return None
+        return None, None
     arms = yield from needs.arms(job)
     if batch_size not in arms:
-        return None
-    others = yield from needs.results(job, batch_size)
-    rewards = [-cost_of(job, seen.time, seen.energy) for seen in _in_order(job, others, result)]
-    posteriors = yield from needs.posteriors(job, [rewards])
-    return _arm(job, batch_size, posteriors[0], len(rewards))
+        return None, None
+    known = None
+    if job.window_size <= 0 and arms[batch_size].num_observations > MOST_REFITTED:
+        known = yield from needs.sums(job, batch_size)
+    if known is None:
+        others = yield from needs.results(job, batch_size)
+        if job.window_size > 0 or len(others) < MOST_REFITTED:
+            rewards = [-cost_of(job, seen.time, seen.energy) for seen in _in_order(job, others, result)]
+            posteriors = yield from needs.posteriors(job, [rewards])
+            return _arm(job, batch_size, posteriors[0], len(rewards)), None
+        known = sums_of(job.job_id, batch_size, others)
+    sums = known.plus(result)
+    return _arm(job, batch_size, posterior_of(job, sums), sums.num_results), sums
 
 
 def _in_order(job: Job, others: Sequence[Result], result: Result) -> Iterable[Result]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.decisions import settle
-from core.needs import Arms, BatchSizes, Explorations, Results, Stored
+from core.needs import Arms, BatchSizes, Explorations, Results, RunningSums, Stored
 from service.engine.commands import Command, End, Register, Tell
 from service.engine.dossier import Dossier
 from service.engine.handlers import handle
@@ -101,6 +101,14 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
     for window, keys in unread.items():
         for (job_id, batch_size), results in reading.results(connection, keys, window).items():
             dossiers[job_id].results[batch_size] = results
+    unsummed = [
+        (need.job_id, need.batch_size)
+        for need in wanted
+        if isinstance(need, RunningSums) and need.batch_size not in dossiers[need.job_id].sums
+    ]
+    if unsummed:
+        for (job_id, batch_size), sums in reading.sums(connection, unsummed).items():
+            dossiers[job_id].sums[batch_size] = sums
     return [_answer(dossiers[need.job_id], need) for need in wanted]
 
 
@@ -112,6 +120,8 @@ def _answer(dossier: Dossier, need: Stored) -> object:
             return dossier.explorations_by_size()
         case Arms():
             return dossier.arms
+        case RunningSums():
+            return dossier.sums[need.batch_size]
         case Results():
             # The last 0 are all: a batch may have added to what its window read.
             return dossier.results[need.batch_size][-need.window :]
@@ -128,3 +138,4 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     writing.update_trials(connection, [trial for d in dossiers for trial in d.ended_trials.values()])
     writing.insert_arms(connection, [arm for d in dossiers for arm in d.new_arms.values()])
     writing.update_arms(connection, [arm for d in dossiers for arm in d.refitted_arms.values()])
+    writing.replace_sums(connection, [sums for d in dossiers for sums in d.new_sums.values()])

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from core.records import Arm, Job, Result, Trial, TrialStatus, TrialType
+from core.sums import Sums
 
 
 class Dossier:
@@ -23,6 +24,7 @@ class Dossier:
         self.arms: dict[int, Arm] | None = None
         self.explorations: dict[int, Trial] | None = None
         self.results: dict[int, list[Result]] = {}
+        self.sums: dict[int, Sums | None] = {}
 
         self.is_deleted = False
         self.is_new = False
@@ -31,6 +33,7 @@ class Dossier:
         self.ended_trials: dict[int, Trial] = {}
         self.new_arms: dict[int, Arm] = {}
         self.refitted_arms: dict[int, Arm] = {}
+        self.new_sums: dict[int, Sums] = {}
 
     def register(self, job: Job, batch_sizes: Sequence[int]) -> None:
         """Let the job exist."""
@@ -82,9 +85,11 @@ class Dossier:
             if self.arms is not None:
                 self.arms[arm.batch_size] = arm
 
-    def refit(self, arm: Arm) -> None:
-        """Give an arm its new posterior."""
+    def learn(self, arm: Arm, sums: Sums | None) -> None:
+        """Give an arm its new posterior and, where it lives on them, its new sums."""
         changed = self.new_arms if arm.batch_size in self.new_arms else self.refitted_arms
         changed[arm.batch_size] = arm
         if self.arms is not None:
             self.arms[arm.batch_size] = arm
+        if sums is not None:
+            self.sums[arm.batch_size] = self.new_sums[arm.batch_size] = sums

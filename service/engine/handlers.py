@@ -69,7 +69,7 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
     if reported.trial is not None:
         dossier.end(reported.trial)
     if reported.arm is not None:
-        dossier.refit(reported.arm)
+        dossier.learn(reported.arm, reported.sums)
     return reported.verdict
 
 

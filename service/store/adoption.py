@@ -93,7 +93,11 @@ def back_up(file: Path) -> Path:
 
 
 def to_utc(connection: Connection, zone: tzinfo | None) -> None:
-    """Convert the trials' naive local times to UTC; an hour that the clock showed twice is the first."""
+    """Convert the trials' naive local times to UTC; an hour that the clock showed twice is the first.
+
+    Raises:
+        OpeningError: A value is not a time.
+    """
     trial = sa.table(
         "Trial",
         sa.column("job_id"),
@@ -101,16 +105,20 @@ def to_utc(connection: Connection, zone: tzinfo | None) -> None:
         sa.column("start_timestamp", sa.DateTime),
         sa.column("end_timestamp", sa.DateTime),
     )
-    rows = connection.execute(sa.select(trial)).fetchall()
-    converted = [
-        {
-            "of_job": row.job_id,
-            "of_number": row.trial_number,
-            "started": _utc(row.start_timestamp, zone),
-            "ended": _utc(row.end_timestamp, zone),
-        }
-        for row in rows
-    ]
+    try:
+        converted = [
+            {
+                "of_job": row.job_id,
+                "of_number": row.trial_number,
+                "started": _utc(row.start_timestamp, zone),
+                "ended": _utc(row.end_timestamp, zone),
+            }
+            for row in connection.execute(sa.select(trial)).fetchall()
+        ]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise OpeningError(
+            f'a timestamp in table "Trial" is not a local time ({error}); correct it and adopt again'
+        ) from error
     statement = (
         sa.update(trial)
         .where(trial.c.job_id == sa.bindparam("of_job"), trial.c.trial_number == sa.bindparam("of_number"))

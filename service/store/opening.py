@@ -1,5 +1,6 @@
 """Whether a database may be served, in sentences."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ def remedy(state: State, file: Path) -> str:
     """Return what to do about a database that cannot be served as it is."""
     option = f"--database-url sqlite+aiosqlite:///{file}"
     return {
+        State.EMPTY: f"run: batchbandit serve {option}",
         State.BEHIND: f"run: batchbandit db upgrade {option}",
         State.AHEAD: "a newer release wrote it: install that release, or use another --database-url",
         State.REFERENCE: f"run: batchbandit db adopt [--timezone TZ] {option}",
@@ -41,11 +43,11 @@ def explained(file: Path) -> Iterator[None]:
     """Turn what SQLite says of a file that cannot be opened into a sentence."""
     try:
         yield
-    except sa.exc.DBAPIError as error:
-        reason = str(error.orig)
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        reason = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
         advice = {
-            "database is locked": "another program is writing to it: end that program and start again",
-            "unable to open database file": "its folder must exist and be writable",
+            "database is locked": "another program is using it: end that program and start again",
+            "unable to open database file": "it must be a file, and its folder must exist and be writable",
             "attempt to write a readonly database": "the file and its folder must be writable",
             "file is not a database": "name a SQLite file, or one that does not exist yet",
         }.get(reason, "restore it from a backup")

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from core.records import Arm, Job, Result, Trial
+from core.sums import SUMMED, Double, Sums
 from service.store import schema
 
 R = TypeVar("R", bound=Struct)
@@ -109,6 +110,16 @@ _results = (
 )
 
 
+_sums = (
+    sa.select(schema.arm_sums)
+    .select_from(_keys)
+    .join(
+        schema.arm_sums,
+        sa.and_(schema.arm_sums.c.job_id == _key(0), schema.arm_sums.c.batch_size == _key(1)),
+    )
+)
+
+
 def jobs(connection: Connection, job_ids: Collection[str]) -> list[Job]:
     """Load the jobs of these ids that exist."""
     return _records(Job, _rows(connection, _jobs, {"job_ids": list(job_ids)}))
@@ -157,4 +168,13 @@ def results(
     parameters = {"keys": json.dumps(list(keys)), "window": window or NO_LIMIT}
     for job_id, size, *measured in _rows(connection, _results, parameters):
         found[job_id, size].append(Result(*measured))
+    return found
+
+
+def sums(connection: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], Sums | None]:
+    """Load running sums by job id and batch size, None where there are none."""
+    found: dict[tuple[str, int], Sums | None] = dict.fromkeys(keys)
+    for job_id, size, number, *parts in _rows(connection, _sums, {"keys": json.dumps(list(keys))}):
+        doubles = dict(zip(SUMMED, map(Double, parts[::2], parts[1::2]), strict=True))
+        found[job_id, size] = Sums(job_id=job_id, batch_size=size, num_results=number, **doubles)
     return found

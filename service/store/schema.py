@@ -116,6 +116,23 @@ sa.Index(
     postgresql_where=_results,
 )
 
+# The running sums of an arm's results, once it has too many to refit: seconds t, joules e, their products.
+arm_sums = sa.Table(
+    "ArmSums",
+    metadata,
+    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
+    sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("num_results", sa.Integer, nullable=False),
+    *(
+        sa.Column(f"{name}_{part}", sa.Float, nullable=False)
+        for name in ("t", "e", "tt", "te", "ee")
+        for part in ("high", "low")
+    ),
+    sa.ForeignKeyConstraint(
+        ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
+    ),
+)
+
 deleted_job = sa.Table(
     "DeletedJob",
     metadata,

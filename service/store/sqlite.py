@@ -29,7 +29,7 @@ def file_of(database_url: str) -> Path:
     """
     try:
         url = make_url(database_url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
         raise OpeningError(
             f"{database_url!r} is not a database URL; write sqlite+aiosqlite:///FILE"
         ) from error

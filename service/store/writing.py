@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection
 
 from core.records import Arm, Job, Trial
+from core.sums import SUMMED, Double, Sums
 from service.store import schema
 
 JOB_PROGRESS = ("stage", "min_cost", "min_cost_batch_size", "mab_random_generator_state", "last_trial_number")
@@ -42,10 +43,21 @@ _insert_last_numbers = sa.insert(schema.deleted_job)
 _update_jobs = _update(schema.job, JOB_KEY, JOB_PROGRESS)
 _update_trials = _update(schema.trial, TRIAL_KEY, TRIAL_RESULT)
 _update_arms = _update(schema.arm, ARM_KEY, ARM_POSTERIOR)
+_insert_sums = sa.insert(schema.arm_sums)
+_delete_sums = sa.delete(schema.arm_sums).where(
+    *(schema.arm_sums.c[key] == sa.bindparam(f"of_{key}") for key in ARM_KEY)
+)
 # Children first, so that nothing depends on the database enforcing foreign keys.
 _deletes = [
     sa.delete(table).where(table.c.job_id == sa.bindparam("of_job"))
-    for table in (schema.deleted_job, schema.trial, schema.arm, schema.batch_size, schema.job)
+    for table in (
+        schema.deleted_job,
+        schema.arm_sums,
+        schema.trial,
+        schema.arm,
+        schema.batch_size,
+        schema.job,
+    )
 ]
 
 
@@ -100,3 +112,21 @@ def insert_arms(connection: Connection, arms: Iterable[Arm]) -> None:
 def update_arms(connection: Connection, arms: Iterable[Arm]) -> None:
     """Write arms' new posteriors."""
     _run(connection, _update_arms, [_update_row(arm, ARM_KEY, ARM_POSTERIOR) for arm in arms])
+
+
+def replace_sums(connection: Connection, sums: Collection[Sums]) -> None:
+    """Write arms' running sums in place of those they had."""
+    _run(connection, _delete_sums, [_update_row(one, ARM_KEY, ()) for one in sums])
+    _run(connection, _insert_sums, [_sums_row(one) for one in sums])
+
+
+def _sums_row(sums: Sums) -> dict[str, object]:
+    row: dict[str, object] = {
+        "job_id": sums.job_id,
+        "batch_size": sums.batch_size,
+        "num_results": sums.num_results,
+    }
+    for name in SUMMED:
+        double: Double = getattr(sums, name)
+        row[f"{name}_high"], row[f"{name}_low"] = double.high, double.low
+    return row

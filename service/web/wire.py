@@ -7,14 +7,15 @@ from msgspec import Meta, Struct
 from core.records import Report, Specification
 
 MOST_BATCH_SIZES = 1000
-LARGEST_PRIOR = 1e100
 
 # Postgres keeps no NUL in a text.
 NO_NUL = r"^[^\x00]*$"
 JobId = Annotated[str, Meta(min_length=1, max_length=400, pattern=NO_NUL)]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-AboveZero = Annotated[float, Meta(gt=0)]
+# Far beyond any training, and squares of it are still numbers.
+LARGEST_QUANTITY = 1e100
+Quantity = Annotated[float, Meta(gt=0, le=LARGEST_QUANTITY)]
 
 
 class Contradiction(ValueError):
@@ -33,17 +34,17 @@ class JobBody(Struct, frozen=True, kw_only=True):
     batch_sizes: Annotated[list[Positive], Meta(min_length=1, max_length=MOST_BATCH_SIZES)]
     default_batch_size: Positive
     eta_knob: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    beta_knob: AboveZero | None = 2.0
+    beta_knob: Annotated[float, Meta(gt=0)] | None = 2.0
     target_metric: float = 0.5
     higher_is_better_metric: bool = True
     max_epochs: Positive = 100
     num_pruning_rounds: Count = 2
     window_size: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = 0
-    mab_prior_mean: Annotated[float, Meta(ge=-LARGEST_PRIOR, le=LARGEST_PRIOR)] = 0.0
-    mab_prior_precision: Annotated[float, Meta(ge=0, le=LARGEST_PRIOR)] = 0.0
+    mab_prior_mean: Annotated[float, Meta(ge=-LARGEST_QUANTITY, le=LARGEST_QUANTITY)] = 0.0
+    mab_prior_precision: Annotated[float, Meta(ge=0, le=LARGEST_QUANTITY)] = 0.0
     mab_num_explorations: Count = 2
     mab_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
-    max_power: AboveZero
+    max_power: Quantity
     number_of_gpus: Positive
     gpu_model: Annotated[str, Meta(min_length=1, max_length=300, pattern=NO_NUL)]
 
@@ -77,8 +78,8 @@ class ReportBody(Struct, frozen=True, kw_only=True):
     job_id: JobId
     batch_size: Positive
     trial_number: Positive
-    time: AboveZero
-    energy: Annotated[float, Meta(ge=0)]
+    time: Quantity
+    energy: Annotated[float, Meta(ge=0, le=LARGEST_QUANTITY)]
     metric: float
     current_epoch: Positive
 

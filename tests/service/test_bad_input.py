@@ -10,7 +10,7 @@ import pytest
 
 from tests.service.talk import Api, job_body, report_body
 
-TABLES = ("Job", "BatchSize", "GaussianTsArmState", "Trial", "DeletedJob")
+TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmSums", "Trial", "DeletedJob")
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from service.store.sqlite import SQLiteDatabase
 from tests.service.engine.scenes import registration, success, told
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
-TABLES = ("Job", "BatchSize", "GaussianTsArmState", "Trial", "DeletedJob")
+TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmSums", "Trial", "DeletedJob")
 
 
 async def run(database: SQLiteDatabase, commands: Sequence[Command]) -> list[object]:

@@ -1,0 +1,80 @@
+"""An arm with more results than are refitted lives on its running sums."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+import pytest
+
+from core.records import Trial
+from core.sums import MOST_REFITTED
+from service.engine.batch import run_batch
+from service.engine.commands import Command, Delete, Suggest
+from service.store.sqlite import SQLiteDatabase
+from tests.service.engine.scenes import registration, success
+from tests.service.engine.test_batch import statements_of
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+async def run(database: SQLiteDatabase, *commands: Command) -> list[object]:
+    """Run commands as one batch."""
+    return await database.transact(partial(run_batch, commands=commands, now=NOW))
+
+
+async def recur(database: SQLiteDatabase, times: int) -> None:
+    """Let a job recur, a batch a recurrence's step, each with another energy."""
+    for recurrence in range(times):
+        (trial,) = await run(database, Suggest("job"))
+        assert isinstance(trial, Trial)
+        await run(database, success(trial, 20_000.0 + 37 * (recurrence * 7919 % 101)))
+
+
+def test_an_arm_with_many_results_equals_its_refit(database: SQLiteDatabase) -> None:
+    async def scene() -> None:
+        await run(database, registration(batch_sizes=(16,)))
+        await recur(database, MOST_REFITTED + 40)
+
+    asyncio.run(scene())
+    with closing(sqlite3.connect(database.file)) as reader:
+        measured = reader.execute("SELECT time, energy FROM Trial ORDER BY trial_number").fetchall()
+        arm = reader.execute(
+            "SELECT num_observations, param_mean, reward_precision, param_precision FROM GaussianTsArmState"
+        ).fetchone()
+        summed = reader.execute("SELECT num_results FROM ArmSums").fetchone()
+    rewards = np.array([-(0.5 * energy + 0.5 * 200 * time) for time, energy in measured])
+    assert summed == (len(rewards),)
+    assert arm[0] == len(rewards)
+    assert arm[1] == pytest.approx(rewards.mean(), rel=1e-12)
+    assert arm[2] == pytest.approx(1 / rewards.var(), rel=1e-12)
+    assert arm[3] == pytest.approx(len(rewards) / rewards.var(), rel=1e-12)
+
+
+def test_a_report_no_longer_reads_the_history(database: SQLiteDatabase) -> None:
+    async def scene() -> tuple[list[str], list[str]]:
+        await run(database, registration(batch_sizes=(16,)))
+        await recur(database, MOST_REFITTED)
+        reads = []
+        for _ in range(2):
+            (trial,) = await run(database, Suggest("job"))
+            assert isinstance(trial, Trial)
+            reads.append(await statements_of(database, [success(trial)]))
+        return reads[0], reads[1]
+
+    crossing, beyond = asyncio.run(scene())
+    assert any("LIMIT" in statement for statement in crossing), "the sums are begun from the whole history"
+    assert not any("LIMIT" in statement for statement in beyond)
+
+
+def test_sums_go_with_their_job(database: SQLiteDatabase) -> None:
+    async def scene() -> None:
+        await run(database, registration(batch_sizes=(16,)))
+        await recur(database, MOST_REFITTED + 2)
+        await run(database, Delete("job"))
+
+    asyncio.run(scene())
+    with closing(sqlite3.connect(database.file)) as reader:
+        assert reader.execute("SELECT count(*) FROM ArmSums").fetchone() == (0,)
