@@ -1,0 +1,67 @@
+"""What the documentation lists is what there is."""
+
+import re
+
+import click
+import pytest
+
+from service.cli import main
+from service.web.routes import Resource, routes
+from service.web.wire import JobBody, ReportBody, TrialBody
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+
+
+def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.Command]:
+    """Return every command below a group by its whole name."""
+    found = {}
+    for part, command in group.commands.items():
+        whole = f"{name} {part}"
+        found |= commands(command, whole) if isinstance(command, click.Group) else {whole: command}
+    return found
+
+
+def cells(column: int) -> set[str]:
+    """Return what stands in backquotes at the start of a column of the reference's tables."""
+    rows = (line.split("|") for line in REFERENCE.splitlines() if line.startswith("| `"))
+    return {match[1] for row in rows if (match := re.match(r" `([^`]+)`", row[column]))}
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    assert {cell for cell in cells(1) if cell.startswith("batchbandit ")} == set(commands(main))
+
+
+def test_every_option_is_documented_with_its_environment_and_default() -> None:
+    for command in commands(main).values():
+        for option in command.params:
+            assert isinstance(option, click.Option)
+            row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `{option.opts[0]}` |"))
+            assert option.envvar is None or f"`{option.envvar}`" in row
+            if isinstance(option.default, str | int):
+                assert f"`{option.default}`" in row
+    options = {option.opts[0] for command in commands(main).values() for option in command.params}
+    assert {cell for cell in cells(1) if cell.startswith("--")} == options
+
+
+def test_every_call_is_documented_and_no_other() -> None:
+    served = {
+        f"{method} {route.path}"
+        for route in routes
+        if isinstance(route.endpoint, Resource)
+        for method in route.endpoint.methods
+        if method != "HEAD"
+    }
+    assert {cell for cell in cells(1) if re.match("[A-Z]+ /", cell)} == served
+
+
+@pytest.mark.parametrize("body", [JobBody, ReportBody, TrialBody])
+def test_every_member_is_documented(body: type[JobBody | ReportBody | TrialBody]) -> None:
+    assert [name for name in body.__struct_fields__ if f"`{name}`" not in REFERENCE] == []
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make (serve|test|demo|check|format|bench)\b", README)) <= targets
+    assert {"serve", "test", "demo", "check", "bench"} <= targets
