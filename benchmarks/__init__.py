@@ -1,0 +1,1 @@
+"""What measures and shows batchbandit from outside: load, recurring trainings, the demonstration."""

@@ -1,0 +1,142 @@
+"""What a demonstration shows in the end: what was saved, and what the service has learned."""
+
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.recurring import Story
+from benchmarks.workloads import Spending
+
+NONE = "-"
+
+
+class Arm(NamedTuple):
+    """A batch size as the service sees it: joules, and the standard deviation of the mean's posterior."""
+
+    batch_size: int
+    observations: int
+    mean_cost: float
+    deviation: float
+
+
+def read_arms(database: Path, job_id: str) -> list[Arm]:
+    """Read a job's arms from the service's SQLite file, beside the running service."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT batch_size, num_observations, param_mean, param_precision"
+            ' FROM "GaussianTsArmState" WHERE job_id = ? ORDER BY batch_size',
+            (job_id,),
+        ).fetchall()
+    return [
+        Arm(batch_size, observations, -mean, 1 / math.sqrt(precision) if precision > 0 else math.inf)
+        for batch_size, observations, mean, precision in rows
+    ]
+
+
+def savings_table(stories: Iterable[Story], eta: float, last: int) -> Table:
+    """Compare what each workload took with always taking its default batch size."""
+    table = Table(title="Spent, against always using the default batch size", title_justify="left")
+    table.add_column("workload", no_wrap=True)
+    table.add_column("")
+    for heading in ("with batchbandit", "with the default", "saved", f"in the last {last}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for story in stories:
+        for row in _savings_rows(story, eta, last):
+            table.add_row(*row)
+        table.add_section()
+    return table
+
+
+def _savings_rows(story: Story, eta: float, last: int) -> Iterator[tuple[str | Text, ...]]:
+    """Return a workload's rows: energy, time and cost, and beside them what was chosen."""
+    workload = story.workload
+    recurrences = len(story.recurrences)
+    choices = Counter(attempt.batch_size for attempt in story.attempts(last))
+    chosen, times = choices.most_common(1)[0]
+
+    def measures(spent: Spending) -> tuple[float, float, float]:
+        return spent.energy, spent.time, workload.cost(spent, eta)
+
+    for note, name, text, spent, lately, usual in zip(
+        (
+            Text(workload.title, style="bold"),
+            f"chose {chosen} in {times} of {choices.total()}",
+            f"default {workload.default_batch_size}",
+        ),
+        ("energy", "time", "cost"),
+        (joules, duration, joules),
+        measures(story.spent(recurrences)),
+        measures(story.spent(last)),
+        measures(workload.expected(workload.default_batch_size)),
+        strict=True,
+    ):
+        yield (
+            note,
+            name,
+            text(spent),
+            text(usual * recurrences) if math.isfinite(usual) else "never converges",
+            _saved(spent, usual * recurrences),
+            _saved(lately, usual * last),
+        )
+
+
+def _saved(spent: float, usual: float) -> Text:
+    """Return what was saved of what is usual, in percent; nothing where the usual never gets there."""
+    if not math.isfinite(usual):
+        return Text(NONE)
+    share = round(1 - spent / usual, 2) + 0.0  # no minus before a zero
+    return Text(f"{share:.0%}", style="green" if share > 0 else "red")
+
+
+def arms_table(story: Story, arms: list[Arm], eta: float) -> Table | Text:
+    """Show what the service has learned about a workload."""
+    workload = story.workload
+    if not arms:
+        return Text.assemble((workload.title, "table.title"), "\n still exploring: no arms yet")
+    choices = Counter(attempt.batch_size for attempt in story.attempts(len(story.recurrences)))
+    notes = {workload.default_batch_size: "default", workload.best_batch_size(eta): "best"}
+    table = Table(
+        title=workload.title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        collapse_padding=True,
+    )
+    for heading in ("batch", "obs", "mean cost", "sd", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for arm in arms:
+        table.add_row(
+            str(arm.batch_size),
+            str(arm.observations),
+            joules(arm.mean_cost),
+            joules(arm.deviation) if math.isfinite(arm.deviation) else NONE,
+            f"{choices[arm.batch_size] / choices.total():.0%}",
+            notes.get(arm.batch_size, ""),
+        )
+    return table
+
+
+def joules(amount: float) -> str:
+    """Return an amount of energy in a unit that suits it."""
+    return _scaled(amount, (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3), ("J", 1.0)))
+
+
+def duration(seconds: float) -> str:
+    """Return a time in a unit that suits it."""
+    return _scaled(seconds, (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)))
+
+
+def _scaled(amount: float, units: tuple[tuple[str, float], ...]) -> str:
+    """Return an amount to three digits, in the first unit that it fills, or in the last."""
+    unit, size = next((unit for unit in units if amount >= unit[1]), units[-1])
+    decimals = max(0, 3 - len(str(int(amount / size))))
+    return f"{amount / size:.{decimals}f} {unit}"
