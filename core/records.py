@@ -29,7 +29,7 @@ class TrialStatus(StrEnum):
     FAILED = "Failed"
 
 
-class Terms(Struct, frozen=True, kw_only=True):
+class Terms(Struct, frozen=True):
     """What a client states about a job, its batch sizes aside.
 
     ``max_power`` is in watts, of all GPUs of the job together; ``mab_prior_mean`` in joules,
@@ -56,13 +56,13 @@ class Terms(Struct, frozen=True, kw_only=True):
     mab_seed: int | None
 
 
-class Specification(Terms, frozen=True, kw_only=True):
+class Specification(Terms, frozen=True):
     """A job as it was registered: its terms and its batch sizes, ascending."""
 
     batch_sizes: tuple[int, ...]
 
 
-class Job(Terms, frozen=True, kw_only=True):
+class Job(Terms, frozen=True):
     """A job as it stands: its terms and what its trials have made of it.
 
     ``mab_random_generator_state`` is the state of the job's random stream, for ``core.kernels.stream``.
@@ -78,7 +78,7 @@ class Job(Terms, frozen=True, kw_only=True):
     last_trial_number: int
 
 
-class Trial(Struct, frozen=True, kw_only=True):
+class Trial(Struct, frozen=True):
     """One training of a job at one batch size; ``time`` in seconds, ``energy`` in joules, times in UTC."""
 
     job_id: str
@@ -101,7 +101,7 @@ class Result(Struct, frozen=True, order=True):
     energy: float
 
 
-class Arm(Struct, frozen=True, kw_only=True):
+class Arm(Struct, frozen=True):
     """A batch size in the bandit: the posterior of its mean reward, in joules and joules^-2."""
 
     job_id: str
@@ -120,7 +120,7 @@ class Posterior(Struct, frozen=True):
     reward_precision: float
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class Report(Struct, frozen=True):
     """What a training says after an epoch: cumulative seconds and joules, the metric, epochs from 1."""
 
     job_id: str

@@ -59,7 +59,7 @@ def _split(a: float) -> tuple[float, float]:
     return high, a - high
 
 
-class Sums(Struct, frozen=True, kw_only=True):
+class Sums(Struct, frozen=True):
     """Sums over all results of a batch size: seconds t, joules e, and their products."""
 
     job_id: str

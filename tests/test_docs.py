@@ -16,7 +16,7 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.Command]:
     """Return every command below a group by its whole name."""
-    found = {}
+    found: dict[str, click.Command] = {}
     for part, command in group.commands.items():
         whole = f"{name} {part}"
         found |= commands(command, whole) if isinstance(command, click.Group) else {whole: command}

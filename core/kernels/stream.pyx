@@ -73,7 +73,8 @@ def _read_json(str text):
     """Read the same members from JSON of any spacing and order."""
     try:
         members = json.loads(text)
-        words = (members["state"]["state"], members["state"]["inc"], members["has_uint32"], members["uinteger"])
+        words = (members["state"]["state"], members["state"]["inc"],
+                 members["has_uint32"], members["uinteger"])
         # By type and not isinstance: JSON's true would pass for 1.
         valid = (members["bit_generator"] == "PCG64" and all(type(word) is int for word in words)
                  and all(0 <= word < 1 << bits for word, bits in zip(words, (128, 128, 1, 32)))

@@ -10,7 +10,7 @@ from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
-from core.kernels.stream cimport pcg64_up_to, pcg64_bitgen, pcg64_stream
+from core.kernels.stream cimport pcg64_bitgen, pcg64_stream, pcg64_up_to
 
 cdef extern from "numpy/random/distributions.h" nogil:
     double random_normal(bitgen_t *bitgen, double mean, double scale)
@@ -26,7 +26,7 @@ cdef inline void permute(
     int64_t *arms,   # OUT
     int64_t n,
 ) noexcept nogil:
-    """``choice(n, n, replace=False)``: the selection of n out of n is 0 ... n-1 whatever it draws, yet draws."""
+    """``choice(n, n, replace=False)``: selecting n out of n gives 0 ... n-1 whatever it draws, yet draws."""
     cdef int64_t i, j, held
     if n <= FLOYD_LIMIT:
         for i in range(1, n):
@@ -38,6 +38,12 @@ cdef inline void permute(
         held = arms[j]
         arms[j] = arms[i]
         arms[i] = held
+
+
+cdef inline void forget(double *samples, int64_t n) noexcept nogil:
+    cdef int64_t i
+    for i in range(n):
+        samples[i] = NAN
 
 
 cdef int64_t choose_one(
@@ -55,10 +61,9 @@ cdef int64_t choose_one(
     permute(stream, order, n)
     for i in range(n):
         if observations[order[i]] < explorations:
-            best = order[i]
-            for i in range(n):
-                samples[i] = NAN
-            return best
+            forget(samples, n)
+            return order[i]
+    # All scales before the first draw, so that the compiler takes two square roots at a time.
     for i in range(n):
         samples[i] = sqrt(1.0 / precisions[i])
     for i in range(n):

@@ -4,16 +4,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, tzinfo
+from operator import itemgetter
 from pathlib import Path
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from core.cost import cost_of
+from core.records import TrialStatus
 from service.errors import OpeningError
-from service.store import opening, revision
+from service.store import opening, reading, revision, schema, writing
 from service.store.lock import LockFile
 from service.store.revision import State
-from service.store.sqlite import file_of, use_wal, writing_engine
+from service.store.sqlite import file_of, writing_engine
 
 ROWS_A_WRITE = 10_000
 
@@ -42,8 +46,8 @@ def upgrade(database_url: str) -> Path | None:
 def adopt(database_url: str, zone: tzinfo | None) -> Path:
     """Make a database of the reference server ours, all or nothing, after a backup copy.
 
-    Its timestamps, naive local times of ``zone`` (None: this machine's), become UTC; a table
-    ``alembic_version`` is left alone.
+    Its timestamps, naive local times of ``zone`` (None: this machine's), become UTC; its jobs' lowest costs
+    become those of converged trials; a table ``alembic_version`` is left alone.
 
     Returns:
         The backup's file.
@@ -64,6 +68,7 @@ def adopt(database_url: str, zone: tzinfo | None) -> Path:
         revision.stamp_reference(connection)
         to_utc(connection, zone)
         revision.upgrade(connection)
+        lift_bounds(connection)
         return backup
 
 
@@ -75,10 +80,8 @@ def _exclusively(file: Path) -> Iterator[Connection]:
     with LockFile(file):
         engine = writing_engine(file)
         try:
-            with opening.explained(file):
-                with engine.begin() as connection:
-                    yield connection
-                use_wal(engine)
+            with opening.explained(file), engine.begin() as connection:
+                yield connection
         finally:
             engine.dispose()
 
@@ -126,6 +129,30 @@ def to_utc(connection: Connection, zone: tzinfo | None) -> None:
     )
     for start in range(0, len(converted), ROWS_A_WRITE):
         connection.execute(statement, converted[start : start + ROWS_A_WRITE])
+
+
+def lift_bounds(connection: Connection) -> None:
+    """Let each job's lowest cost be that of a converged trial: the reference counts the others too."""
+    trial = schema.trial
+    converged = connection.execute(
+        sa.select(trial.c.job_id, trial.c.batch_size, trial.c.time, trial.c.energy)
+        .where(trial.c.status == TrialStatus.SUCCEEDED, trial.c.converged)
+        .order_by(trial.c.job_id, trial.c.trial_number)
+    ).all()
+    costs: dict[str, list[tuple[float, int]]] = {}
+    job_ids = connection.scalars(sa.select(schema.job.c.job_id)).all()
+    jobs = {job_id: reading.jobs(connection, [job_id])[0] for job_id in job_ids}
+    for job_id, batch_size, time, energy in converged:
+        costs.setdefault(job_id, []).append((cost_of(jobs[job_id], time, energy), batch_size))
+    lowest = {job_id: min(seen, key=itemgetter(0)) for job_id, seen in costs.items()}
+    writing.update_jobs(
+        connection,
+        [
+            replace(job, min_cost=cost, min_cost_batch_size=batch_size)
+            for job_id, job in jobs.items()
+            for cost, batch_size in [lowest.get(job_id, (None, job.default_batch_size))]
+        ],
+    )
 
 
 def _utc(local: datetime | None, zone: tzinfo | None) -> datetime | None:

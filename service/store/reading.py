@@ -30,8 +30,7 @@ def _rows(connection: Connection, statement: sa.Executable, parameters: dict[str
 
 
 def _records(record: type[R], rows: Sequence[Any]) -> list[R]:
-    names = record.__struct_fields__
-    return [record(**dict(zip(names, row, strict=True))) for row in rows]
+    return [record(*row) for row in rows]
 
 
 _jobs = sa.select(*_columns(schema.job, Job)).where(schema.job.c.job_id.in_(_JOB_IDS))
@@ -166,8 +165,8 @@ def results(
     """Load the newest ``window`` results (0: all) of each job id and batch size, the oldest first."""
     found: dict[tuple[str, int], list[Result]] = {key: [] for key in keys}
     parameters = {"keys": json.dumps(list(keys)), "window": window or NO_LIMIT}
-    for job_id, size, *measured in _rows(connection, _results, parameters):
-        found[job_id, size].append(Result(*measured))
+    for job_id, size, number, time, energy in _rows(connection, _results, parameters):
+        found[job_id, size].append(Result(number, time, energy))
     return found
 
 

@@ -30,9 +30,7 @@ def file_of(database_url: str) -> Path:
     try:
         url = make_url(database_url)
     except (sa.exc.ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
-        raise OpeningError(
-            f"{database_url!r} is not a database URL; write sqlite+aiosqlite:///FILE"
-        ) from error
+        raise OpeningError("--database-url is not a database URL; write sqlite+aiosqlite:///FILE") from error
     if url.get_backend_name() != "sqlite":
         raise OpeningError(
             f"this release serves SQLite only, not {url.get_backend_name()}; write sqlite+aiosqlite:///FILE"

@@ -160,7 +160,11 @@ def test_a_pruned_batch_size_that_reports_late_is_recorded(api: Api, tables: sql
 
 @pytest.mark.parametrize(
     ("eta", "said", "advice"),
-    [(1.0, {"energy": 0.0}, "eta_knob"), (0.5, {"energy": 1e100, "time": 1e100}, "units"), (0.0, {"time": 1e100}, "units")],
+    [
+        (1.0, {"energy": 0.0}, "eta_knob"),
+        (0.5, {"energy": 1e100, "time": 1e100}, "units"),
+        (0.0, {"time": 1e100}, "units"),
+    ],
 )
 def test_a_report_that_makes_no_cost_says_what_to_do_and_leaves_the_trial_open(
     api: Api, eta: float, said: dict[str, float], advice: str

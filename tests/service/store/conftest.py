@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -27,12 +26,15 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    """Return the folder of golden data, which only the project's own workplaces have."""
-    folder = Path(os.environ.get("BATCHBANDIT_SHARED", ROOT.parent / "shared")) / "golden"
-    if not folder.is_dir():
-        pytest.skip("the golden data is not here; BATCHBANDIT_SHARED may name its folder")
-    return folder
+def golden(shared: Path) -> Path:
+    """Return the folder of what the reference made."""
+    return shared / "golden"
+
+
+@pytest.fixture(scope="session")
+def head() -> str:
+    """Return the newest revision, which is the last of the files."""
+    return max(path.name[:4] for path in (ROOT / "service/store/migrations/versions").glob("0*.py"))
 
 
 @pytest.fixture

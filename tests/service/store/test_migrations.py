@@ -76,7 +76,7 @@ def test_the_indexes_of_the_revisions_are_those_of_the_metadata_with_their_condi
         indexes = definitions(migrated, "index")
     with closing(sqlite3.connect(tmp_path / "created.db")) as created:
         assert indexes == definitions(created, "index")
-    assert all(" WHERE " in index for index in indexes.values())
+    assert all("WHERE" in index for index in indexes.values())
 
 
 @pytest.fixture

@@ -1,0 +1,195 @@
+"""Builders of records, and a ledger that keeps a job's history in plain dicts."""
+
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from msgspec.structs import replace
+
+from core import streams, zeus
+from core.decisions import settle
+from core.needs import Arms, BatchSizes, Explorations, Need, Results, RunningSums, Stored
+from core.records import Arm, Job, Report, Result, Stage, Trial, TrialStatus, TrialType
+
+if TYPE_CHECKING:
+    from core.sums import Sums
+
+T = TypeVar("T")
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
+JOB_ID = "resnet-1"
+
+
+def build_job(**changes: object) -> Job:
+    """Return a job whose cost of a report is its energy, seeded, in the pruning stage."""
+    members: dict[str, Any] = {
+        "job_id": JOB_ID,
+        "job_id_prefix": "resnet",
+        "default_batch_size": 64,
+        "higher_is_better_metric": True,
+        "eta_knob": 1.0,
+        "beta_knob": 2.0,
+        "target_metric": 0.5,
+        "max_epochs": 10,
+        "num_pruning_rounds": 2,
+        "window_size": 0,
+        "max_power": 250.0,
+        "number_of_gpus": 1,
+        "gpu_model": "A40",
+        "mab_prior_mean": 0.0,
+        "mab_prior_precision": 0.0,
+        "mab_num_explorations": 2,
+        "mab_seed": 1,
+        "mab_random_generator_state": streams.seeded(1),
+        "exp_default_batch_size": 64,
+        "stage": Stage.PRUNING,
+        "min_cost": None,
+        "min_cost_batch_size": 64,
+        "last_trial_number": 0,
+    }
+    return Job(**members | changes)
+
+
+def build_trial(**changes: object) -> Trial:
+    """Return an exploration that is Dispatched, or Succeeded where ``energy`` says what it cost."""
+    members: dict[str, Any] = {
+        "job_id": JOB_ID,
+        "batch_size": 64,
+        "trial_number": 1,
+        "start_timestamp": NOW,
+        "type": TrialType.EXPLORATION,
+        "status": TrialStatus.DISPATCHED,
+    }
+    if "energy" in changes:
+        members |= {"status": TrialStatus.SUCCEEDED, "end_timestamp": NOW, "time": 1.0, "converged": True}
+    return Trial(**members | changes)
+
+
+def build_report(**changes: object) -> Report:
+    """Return a report of the first epoch of the first trial that reaches the target."""
+    members: dict[str, Any] = {
+        "job_id": JOB_ID,
+        "batch_size": 64,
+        "trial_number": 1,
+        "time": 1.0,
+        "energy": 100.0,
+        "metric": 0.9,
+        "current_epoch": 1,
+    }
+    return Report(**members | changes)
+
+
+class Ledger:
+    """A job's history: settles one decision after the other and keeps what each changes."""
+
+    def __init__(self, job: Job, batch_sizes: Sequence[int]) -> None:
+        self.job = job
+        self.batch_sizes = sorted(batch_sizes)
+        self.trials: dict[int, Trial] = {}
+        self.arms: dict[int, Arm] = {}
+        self.sums: dict[int, Sums] = {}
+        self.asked: list[Stored] = []
+
+    def answer(self, need: Stored) -> object:
+        """Answer a need for what is stored."""
+        self.asked.append(need)
+        match need:
+            case BatchSizes():
+                return self.batch_sizes
+            case Explorations():
+                return self._explorations()
+            case Arms():
+                return dict(sorted(self.arms.items()))
+            case RunningSums():
+                return self.sums.get(need.batch_size)
+            case Results():
+                return self._results(need.batch_size)[-need.window :]
+
+    def _explorations(self) -> dict[int, list[Trial]]:
+        found: dict[int, list[Trial]] = {}
+        for _, trial in sorted(self.trials.items()):
+            if trial.type is TrialType.EXPLORATION and trial.status is not TrialStatus.FAILED:
+                found.setdefault(trial.batch_size, []).append(trial)
+        return found
+
+    def _results(self, batch_size: int) -> list[Result]:
+        return [
+            Result(number, trial.time, trial.energy)
+            for number, trial in sorted(self.trials.items())
+            if trial.batch_size == batch_size and trial.time is not None and trial.energy is not None
+        ]
+
+    def decide(self, decision: Generator[Need, Any, T]) -> T:
+        """Settle a decision alone; raise what it raises."""
+        [outcome] = settle([decision], lambda wanted: [self.answer(need) for need in wanted])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def suggest(self) -> zeus.Suggested:
+        """Dispatch a trial."""
+        suggested = self.decide(zeus.suggest(self.job, NOW))
+        self.job = suggested.job
+        self.trials[suggested.trial.trial_number] = suggested.trial
+        self.arms.update((arm.batch_size, arm) for arm in suggested.born)
+        return suggested
+
+    def report(self, trial_number: int, **said: object) -> zeus.Reported:
+        """Report for a trial."""
+        trial = self.trials[trial_number]
+        report = build_report(batch_size=trial.batch_size, trial_number=trial_number, **said)
+        reported = self.decide(zeus.report(self.job, trial, report, NOW))
+        self.job = reported.job or self.job
+        if reported.trial is not None:
+            self.trials[trial_number] = reported.trial
+        if reported.arm is not None:
+            self.arms[reported.arm.batch_size] = reported.arm
+        if reported.sums is not None:
+            self.sums[reported.sums.batch_size] = reported.sums
+        return reported
+
+    def fail(self, trial_number: int) -> None:
+        """End a trial without a result."""
+        self.trials[trial_number] = replace(
+            self.trials[trial_number], status=TrialStatus.FAILED, end_timestamp=NOW
+        )
+
+    def run(self, energy_of: Callable[[int], float], **said: object) -> Trial:
+        """Dispatch a trial and report its end, at the energy of its batch size."""
+        trial = self.suggest().trial
+        return self.report(trial.trial_number, energy=energy_of(trial.batch_size), **said).trial or trial
+
+    def reach_mab(self, energy_of: Callable[[int], float]) -> zeus.Suggested:
+        """Explore until a suggestion is made by the bandit; return it."""
+        while True:
+            suggested = self.suggest()
+            if suggested.trial.type is TrialType.MAB:
+                return suggested
+            trial = suggested.trial
+            self.report(trial.trial_number, energy=energy_of(trial.batch_size))
+
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[..., Job]:
+    return build_job
+
+
+@pytest.fixture(scope="session")
+def make_trial() -> Callable[..., Trial]:
+    return build_trial
+
+
+@pytest.fixture(scope="session")
+def make_report() -> Callable[..., Report]:
+    return build_report
+
+
+@pytest.fixture(scope="session")
+def make_ledger() -> Callable[..., Ledger]:
+    """Return a maker of ledgers: the job's batch sizes, and what its specification says otherwise."""
+
+    def make(batch_sizes: Sequence[int] = (32, 64, 128), **changes: object) -> Ledger:
+        return Ledger(build_job(**changes), batch_sizes)
+
+    return make

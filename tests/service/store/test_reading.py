@@ -1,0 +1,263 @@
+"""What the statements select, by which index, and in how many round trips."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection, Engine, event
+
+from core.records import Arm, Job, Result, Stage, Trial, TrialStatus, TrialType
+from core.sums import Sums, sums_of
+from service.store import reading, revision, writing
+from service.store.sqlite import writing_engine
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+JOB_IDS = [f"job-{number}" for number in range(60)]
+SIZES = (32, 64)
+KEYS = list(product(JOB_IDS, SIZES))
+
+JOB = Job(
+    job_id="job-0",
+    job_id_prefix="job",
+    default_batch_size=32,
+    higher_is_better_metric=True,
+    eta_knob=0.5,
+    beta_knob=None,
+    target_metric=0.5,
+    max_epochs=1,
+    num_pruning_rounds=0,
+    window_size=0,
+    max_power=1.0,
+    number_of_gpus=1,
+    gpu_model="A40",
+    mab_prior_mean=0.0,
+    mab_prior_precision=0.0,
+    mab_num_explorations=2,
+    mab_seed=None,
+    mab_random_generator_state="",
+    exp_default_batch_size=32,
+    stage=Stage.MAB,
+    min_cost=None,
+    min_cost_batch_size=32,
+    last_trial_number=54,
+)
+ARM = Arm(
+    job_id="job-0",
+    batch_size=32,
+    param_mean=-1.0,
+    param_precision=1.0,
+    reward_precision=1.0,
+    num_observations=9,
+)
+JOBS = [(replace(JOB, job_id=job_id), SIZES) for job_id in JOB_IDS]
+ARMS = [replace(ARM, job_id=job_id, batch_size=size) for job_id, size in KEYS]
+SUMS = [sums_of(job_id, size, [Result(1, 2.0, 3.0)]) for job_id, size in KEYS]
+
+
+def trial_of(job_id: str, number: int, status: TrialStatus, type_: TrialType) -> Trial:
+    ended = status is TrialStatus.SUCCEEDED
+    return Trial(
+        job_id=job_id,
+        batch_size=SIZES[number % 2],
+        trial_number=number,
+        start_timestamp=NOON + timedelta(microseconds=number),
+        type=type_,
+        status=status,
+        time=float(number) if ended else None,
+        energy=10.0 * number if ended else None,
+    )
+
+
+# Each batch size has three trials of every status and type.
+TRIALS = [
+    trial_of(job_id, number, *kind)
+    for job_id in JOB_IDS
+    for number, (kind, _) in enumerate(product(product(TrialStatus, TrialType), range(6)), start=1)
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Return an engine on a file that holds the jobs, their trials, arms and sums."""
+    engine = writing_engine(tmp_path_factory.mktemp("reading") / "inhabited.db")
+    with engine.begin() as connection:
+        revision.upgrade(connection)
+        writing.insert_jobs(connection, JOBS)
+        writing.insert_trials(connection, TRIALS)
+        writing.insert_arms(connection, ARMS)
+        writing.replace_sums(connection, SUMS)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    """Return a connection in a transaction that is rolled back."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        yield connection
+        transaction.rollback()
+
+
+@pytest.fixture
+def statements(connection: Connection) -> list[tuple[str, Any]]:
+    """Return the statements that the connection executes, as they come, with the parameters of a row."""
+    seen: list[tuple[str, Any]] = []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def see(*arguments: Any) -> None:  # noqa: ANN401  (SQLAlchemy's own)
+        _, _, statement, parameters, _, executemany = arguments
+        seen.append((statement, parameters[0] if executemany else parameters))
+
+    return seen
+
+
+@pytest.mark.parametrize("window", [0, 1, 4, 9, 1000])
+def test_results_are_the_newest_of_their_window_ascending(connection: Connection, window: int) -> None:
+    wanted = [("job-3", 64), ("job-7", 32), ("job-7", 64), ("job-7", 128), ("nobody's", 32)]
+    found = reading.results(connection, wanted, window)
+    expected = {
+        key: [
+            Result(trial.trial_number, trial.time, trial.energy)
+            for trial in TRIALS
+            if (trial.job_id, trial.batch_size) == key and trial.time is not None and trial.energy is not None
+        ][-window:]
+        for key in wanted
+    }
+    assert found == expected
+    assert [len(results) for results in found.values()] == [min(window or 9, 9)] * 3 + [0, 0]
+
+
+def test_explorations_are_those_that_have_not_failed_ascending(connection: Connection) -> None:
+    found = reading.explorations(connection, ["job-3", "job-7", "nobody's"])
+    expected: dict[str, dict[int, Trial]] = {"job-3": {}, "job-7": {}, "nobody's": {}}
+    for trial in TRIALS:
+        if trial.type is TrialType.EXPLORATION and trial.status is not TrialStatus.FAILED:
+            expected.get(trial.job_id, {})[trial.trial_number] = trial
+    assert found == expected
+    assert [list(trials) for trials in found.values()] == [sorted(trials) for trials in expected.values()]
+    assert len(found["job-3"]) == 12
+
+
+def test_what_does_not_exist_is_not_found(connection: Connection) -> None:
+    assert reading.jobs(connection, ["nobody's"]) == []
+    assert reading.trials(connection, [("job-3", 1000), ("nobody's", 1)]) == []
+    assert reading.batch_sizes(connection, ["nobody's"]) == {"nobody's": []}
+    assert reading.arms(connection, ["nobody's"]) == {"nobody's": {}}
+    assert reading.sums(connection, [("job-3", 128)]) == {("job-3", 128): None}
+    assert reading.last_numbers(connection, ["job-3"]) == {}
+
+
+def test_a_deleted_job_leaves_its_highest_trial_number_and_its_neighbours(connection: Connection) -> None:
+    for highest in (54, 60):  # a name can be deleted again
+        writing.delete_jobs(connection, {"job-3": highest, "job-7": highest})
+        assert reading.last_numbers(connection, ["job-3", "job-4", "job-7"]) == {
+            "job-3": highest,
+            "job-7": highest,
+        }
+    tables = ("Job", "BatchSize", "Trial", "GaussianTsArmState", "ArmSums")
+    counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \"{table}\"" for table in tables)  # noqa: S608  (our own names)
+    assert dict(connection.exec_driver_sql(counts).all()) == {
+        "Job": 58,
+        "BatchSize": 116,
+        "Trial": 58 * 54,
+        "ArmSums": 116,
+        "GaussianTsArmState": 116,
+    }
+    assert {job.job_id for job in reading.jobs(connection, JOB_IDS)} == set(JOB_IDS) - {"job-3", "job-7"}
+
+
+# Every statement, on the first so many of what there is.
+Action = Callable[[Connection, int], object]
+
+READS: dict[str, Action] = {
+    "jobs": lambda c, n: reading.jobs(c, JOB_IDS[:n]),
+    "last_numbers": lambda c, n: reading.last_numbers(c, JOB_IDS[:n]),
+    "batch_sizes": lambda c, n: reading.batch_sizes(c, JOB_IDS[:n]),
+    "arms": lambda c, n: reading.arms(c, JOB_IDS[:n]),
+    "explorations": lambda c, n: reading.explorations(c, JOB_IDS[:n]),
+    "trials": lambda c, n: reading.trials(c, [(job_id, 1) for job_id in JOB_IDS[:n]]),
+    "results": lambda c, n: reading.results(c, KEYS[:n], 5),
+    "all results": lambda c, n: reading.results(c, KEYS[:n], 0),
+    "sums": lambda c, n: reading.sums(c, KEYS[:n]),
+}
+CHANGES: dict[str, Action] = {
+    "update_jobs": lambda c, n: writing.update_jobs(c, [job for job, _ in JOBS[:n]]),
+    "update_trials": lambda c, n: writing.update_trials(c, TRIALS[:n]),
+    "update_arms": lambda c, n: writing.update_arms(c, ARMS[:n]),
+    "replace_sums": lambda c, n: writing.replace_sums(c, SUMS[:n]),
+    "delete_jobs": lambda c, n: writing.delete_jobs(c, dict.fromkeys(JOB_IDS[:n], 54)),
+}
+INSERTS: dict[str, Action] = {
+    "insert_jobs": lambda c, n: writing.insert_jobs(
+        c, [(replace(JOB, job_id=f"new-{number}"), SIZES) for number in range(n)]
+    ),
+    "insert_trials": lambda c, n: writing.insert_trials(
+        c, [replace(TRIALS[0], trial_number=number) for number in range(1000, 1000 + n)]
+    ),
+}
+ACTIONS = READS | CHANGES | INSERTS
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_number_of_statements_is_the_same_whatever_the_batch(
+    connection: Connection, statements: list[tuple[str, Any]], action: str
+) -> None:
+    with connection.begin_nested() as alone:
+        statements.clear()
+        ACTIONS[action](connection, 1)
+        seen = [statement.split()[:3] for statement, _ in statements]
+        alone.rollback()
+    statements.clear()
+    ACTIONS[action](connection, 60)
+    assert [statement.split()[:3] for statement, _ in statements] == seen
+    assert len(seen) == 1 or action in CHANGES | INSERTS
+
+
+def test_nothing_to_write_is_no_statement(connection: Connection, statements: list[tuple[str, Any]]) -> None:
+    nothing: list[Sums] = []
+    writing.replace_sums(connection, nothing)
+    writing.insert_jobs(connection, [])
+    writing.insert_trials(connection, [])
+    writing.delete_jobs(connection, {})
+    assert statements == []
+
+
+@pytest.mark.parametrize("is_analyzed", [False, True])
+@pytest.mark.parametrize("action", READS | CHANGES)
+def test_every_statement_finds_its_rows_by_an_index(
+    connection: Connection, statements: list[tuple[str, Any]], action: str, *, is_analyzed: bool
+) -> None:
+    """Once SQLite has been let count the rows, it may read a small table of jobs as a whole."""
+    scans: tuple[str, ...] = ("SCAN keys VIRTUAL TABLE",)
+    if is_analyzed:
+        connection.exec_driver_sql("ANALYZE")
+        scans += ("SCAN Job",)
+    statements.clear()
+    ACTIONS[action](connection, 20)
+    for statement, parameters in statements.copy():
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).scalars("detail")
+        steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
+        assert steps or statement.startswith("INSERT")
+        for step in steps:
+            assert step.startswith(("SEARCH", *scans)), f"{step}: {statement}"
+            assert "USING" in step or step.startswith(scans), f"{step}: {statement}"
+
+
+@pytest.mark.parametrize(
+    ("action", "index"),
+    [
+        ("explorations", "ix_Trial_explorations"),
+        ("results", "ix_Trial_results"),
+        ("all results", "ix_Trial_results"),
+    ],
+)
+def test_a_history_is_read_by_the_index_made_for_it(
+    connection: Connection, statements: list[tuple[str, Any]], action: str, index: str
+) -> None:
+    ACTIONS[action](connection, 20)
+    [(statement, parameters)] = statements
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).scalars("detail").all()
+    assert any(index in step for step in plan)
