@@ -21,32 +21,39 @@ cdef int64_t FLOYD_LIMIT = 10_000
 cnp.import_array()
 
 
-cdef inline void permute(
-    pcg64_stream *stream,
-    int64_t *arms,   # OUT
+cdef inline int64_t explore(
+    pcg64_stream *stream,         # IN, OUT
+    const int64_t *observations,  # IN
+    int64_t explorations,
     int64_t n,
+    int64_t *order,               # scratch
 ) noexcept nogil:
-    """``choice(n, n, replace=False)``: selecting n out of n gives 0 ... n-1 whatever it draws, yet draws."""
-    cdef int64_t i, j, held
+    """The first under-observed arm of ``choice(n, n, replace=False)``, or -1; the stream moves either way."""
+    cdef int64_t i, j, held, least = observations[0]
     if n <= FLOYD_LIMIT:
+        # The selection of n out of n: all of them in order, whatever is drawn.
         for i in range(1, n):
             pcg64_up_to(stream, <uint32_t>i)
+    for i in range(1, n):
+        least = min(least, observations[i])
+    if least >= explorations:
+        for i in range(n - 1, 0, -1):
+            pcg64_up_to(stream, <uint32_t>i)
+        return -1
     for i in range(n):
-        arms[i] = i
+        order[i] = i
     for i in range(n - 1, 0, -1):
         j = pcg64_up_to(stream, <uint32_t>i)
-        held = arms[j]
-        arms[j] = arms[i]
-        arms[i] = held
+        held = order[j]
+        order[j] = order[i]
+        order[i] = held
+    i = 0
+    while observations[order[i]] >= explorations:
+        i += 1
+    return order[i]
 
 
-cdef inline void forget(double *samples, int64_t n) noexcept nogil:
-    cdef int64_t i
-    for i in range(n):
-        samples[i] = NAN
-
-
-cdef int64_t choose_one(
+cdef inline int64_t choose_one(
     pcg64_stream *stream,         # IN, OUT
     const double *means,          # IN
     const double *precisions,     # IN
@@ -57,12 +64,11 @@ cdef int64_t choose_one(
     double *samples,              # OUT, NaN where none was drawn
 ) noexcept nogil:
     cdef bitgen_t bitgen = pcg64_bitgen(stream)
-    cdef int64_t i, best
-    permute(stream, order, n)
-    for i in range(n):
-        if observations[order[i]] < explorations:
-            forget(samples, n)
-            return order[i]
+    cdef int64_t i, best = explore(stream, observations, explorations, n, order)
+    if best >= 0:
+        for i in range(n):
+            samples[i] = NAN
+        return best
     # All scales before the first draw, so that the compiler takes two square roots at a time.
     for i in range(n):
         samples[i] = sqrt(1.0 / precisions[i])

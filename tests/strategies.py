@@ -1,0 +1,123 @@
+"""Hypothesis strategies, all in one place."""
+
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Where the order of NumPy's pairwise summation changes: 8 accumulators, blocks of 128, halves of larger ones.
+BLOCK_EDGES = (*range(9), 15, 16, 17, 127, 128, 129, 135, 136, 137, 255, 256, 257, 1000, 1033, 2049)
+
+
+class Segments(NamedTuple):
+    """The arguments of a posterior fit: ragged rewards of several arms and their priors."""
+
+    rewards: Floats
+    offsets: NDArray[np.int64]
+    prior_means: Floats
+    prior_precisions: Floats
+
+
+class Arm(NamedTuple):
+    """One arm to fit."""
+
+    rewards: Floats
+    prior_mean: float
+    prior_precision: float
+
+
+class Words(TypedDict):
+    """The two 128-bit words of a PCG64."""
+
+    state: int
+    inc: int
+
+
+class State(TypedDict):
+    """A PCG64 as its ``bit_generator.state`` gives it."""
+
+    bit_generator: str
+    state: Words
+    has_uint32: int
+    uinteger: int
+
+
+def _with_sign(magnitudes: st.SearchStrategy[float]) -> st.SearchStrategy[float]:
+    return st.builds(lambda sign, magnitude: sign * magnitude, st.sampled_from([-1.0, 1.0]), magnitudes)
+
+
+def reward() -> st.SearchStrategy[float]:
+    """One admissible reward: 0, or a magnitude from 1e-100 to 1e100."""
+    return st.just(0.0) | _with_sign(st.floats(1e-100, 1e100))
+
+
+def prior_mean() -> st.SearchStrategy[float]:
+    """One admissible prior mean."""
+    return st.just(0.0) | st.floats(-1e100, 1e100)
+
+
+def prior_precision() -> st.SearchStrategy[float]:
+    """One admissible prior precision."""
+    return st.just(0.0) | st.floats(0.0, 1e100)
+
+
+@st.composite
+def few_rewards(draw: st.DrawFn) -> Floats:
+    """Draw up to a dozen rewards: any at all, or neighbours in the last places of one number."""
+    if draw(st.booleans()):
+        return np.array(draw(st.lists(reward(), min_size=1, max_size=12)))
+    centre = draw(_with_sign(st.floats(1e-99, 1e99)) | st.sampled_from([1.0, 1e12, 2.0**60]))
+    steps = draw(st.lists(st.integers(-3, 3), min_size=1, max_size=12))
+    return np.array([centre * (1.0 + step * 2.0**-52) for step in steps])
+
+
+@st.composite
+def many_rewards(draw: st.DrawFn) -> Floats:
+    """Draw rewards of a length at which pairwise summation changes shape: a level, and a spread around it."""
+    length = draw(st.sampled_from(BLOCK_EDGES[1:]))
+    level = draw(_with_sign(st.floats(1e-3, 1e15)))
+    spread = 10.0 ** draw(st.integers(-6, 15))
+    noise = np.random.default_rng(draw(st.integers(0, 2**32))).normal(size=length)
+    rewards: Floats = level + spread * noise
+    return rewards
+
+
+ANY_REWARDS = few_rewards() | many_rewards()
+
+
+@st.composite
+def arms(draw: st.DrawFn, rewards: st.SearchStrategy[Floats] = ANY_REWARDS) -> Arm:
+    """Draw an arm with observations; the prior's weight is anything, or comparable to theirs."""
+    seen = draw(rewards)
+    mean = draw(prior_mean() | st.sampled_from(seen.tolist()))
+    spread = float(np.ptp(seen))
+    comparable = st.floats(1e-3, 1e3).map(lambda weight: min(weight * len(seen) / spread / spread, 1e100))
+    return Arm(seen, mean, draw(prior_precision() | comparable if spread else prior_precision()))
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> Segments:
+    """Draw the arguments of a fit of several arms, some without observations."""
+    empty = st.builds(Arm, st.just(np.empty(0)), prior_mean(), prior_precision())
+    drawn = draw(st.lists(arms() | empty, max_size=6))
+    return Segments(
+        np.concatenate([np.empty(0), *(arm.rewards for arm in drawn)]),
+        np.cumsum([0, *(len(arm.rewards) for arm in drawn)], dtype=np.int64),
+        np.array([arm.prior_mean for arm in drawn], dtype=np.float64),
+        np.array([arm.prior_precision for arm in drawn], dtype=np.float64),
+    )
+
+
+@st.composite
+def pcg64_states(draw: st.DrawFn) -> State:
+    """Draw a state of NumPy's PCG64."""
+    words = st.integers(0, 2**128 - 1) | st.sampled_from([0, 2**64 - 1, 2**64, 2**128 - 1])
+    return {
+        "bit_generator": "PCG64",
+        "state": {"state": draw(words), "inc": draw(words) | 1},
+        "has_uint32": draw(st.integers(0, 1)),
+        "uinteger": draw(st.integers(0, 2**32 - 1)),
+    }
