@@ -93,7 +93,7 @@ class Trial(Struct, frozen=True):
     converged: bool | None = None
 
 
-class Result(Struct, frozen=True, order=True):
+class Result(Struct, frozen=True, order=True, gc=False):
     """What a Succeeded trial measured: seconds and joules."""
 
     trial_number: int

@@ -18,7 +18,7 @@ from core.records import Posterior, Result, Terms
 MOST_REFITTED = 256
 
 
-class Double(Struct, frozen=True):
+class Double(Struct, frozen=True, gc=False):
     """A number of about 106 bits: ``high`` is it rounded, ``low`` what that leaves."""
 
     high: float = 0.0

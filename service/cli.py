@@ -1,5 +1,6 @@
 """The command line: ``batchbandit``."""
 
+import gc
 import signal
 from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -77,12 +78,16 @@ def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
         ws="none",
         lifespan="on",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=10,
     )
     # uvicorn raises the signal that stopped it once more when all is done; by then there is nothing to stop.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)
+    # What has been imported stays: a full collection that went through it would hold requests up for 40 ms.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run()
 
 

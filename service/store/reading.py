@@ -14,9 +14,6 @@ from service.store import schema
 
 R = TypeVar("R", bound=Struct)
 
-# All rows of a batch size's history; a window asks for fewer.
-NO_LIMIT = 2**31 - 1
-
 _JOB_IDS: sa.BindParameter[list[str]] = sa.bindparam("job_ids", expanding=True)
 
 
@@ -62,7 +59,7 @@ _explorations = (
 )
 
 # Keys of two parts travel as one JSON text: SQLite scans the table for a row-value IN.
-_keys = sa.func.json_each(sa.bindparam("keys", type_=sa.Text)).table_valued("value", name="keys")
+_keys = sa.func.json_each(sa.bindparam("keys", type_=sa.Text)).table_valued("key", "value", name="keys")
 
 
 def _key(index: int) -> sa.Function[object]:
@@ -78,16 +75,24 @@ _trials = (
     )
 )
 
-_newest = schema.trial.alias("newest")
-_results = (
-    sa.select(
-        schema.trial.c.job_id,
-        schema.trial.c.batch_size,
-        schema.trial.c.trial_number,
-        schema.trial.c.time,
-        schema.trial.c.energy,
+# A key's rows are told by its place among the keys: shorter than its parts.
+_measured = sa.select(_keys.c.key, schema.trial.c.trial_number, schema.trial.c.time, schema.trial.c.energy)
+_all_results = (
+    _measured.select_from(_keys)
+    .join(
+        schema.trial,
+        sa.and_(
+            schema.trial.c.job_id == _key(0),
+            schema.trial.c.batch_size == _key(1),
+            sa.text("status = 'Succeeded'"),
+        ),
     )
-    .select_from(_keys)
+    .order_by(schema.trial.c.trial_number)
+)
+
+_newest = schema.trial.alias("newest")
+_newest_results = (
+    _measured.select_from(_keys)
     .join(
         schema.trial,
         sa.and_(
@@ -105,9 +110,8 @@ _results = (
             ),
         ),
     )
-    .order_by(schema.trial.c.job_id, schema.trial.c.batch_size, schema.trial.c.trial_number)
+    .order_by(schema.trial.c.trial_number)
 )
-
 
 _sums = (
     sa.select(schema.arm_sums)
@@ -163,11 +167,14 @@ def results(
     connection: Connection, keys: Collection[tuple[str, int]], window: int
 ) -> dict[tuple[str, int], list[Result]]:
     """Load the newest ``window`` results (0: all) of each job id and batch size, the oldest first."""
-    found: dict[tuple[str, int], list[Result]] = {key: [] for key in keys}
-    parameters = {"keys": json.dumps(list(keys)), "window": window or NO_LIMIT}
-    for job_id, size, number, time, energy in _rows(connection, _results, parameters):
-        found[job_id, size].append(Result(number, time, energy))
-    return found
+    parameters: dict[str, object] = {"keys": json.dumps(list(keys))}
+    statement = _all_results
+    if window:
+        statement, parameters["window"] = _newest_results, window
+    found: list[list[Result]] = [[] for _ in keys]
+    for place, number, time, energy in _rows(connection, statement, parameters):
+        found[place].append(Result(number, time, energy))
+    return dict(zip(keys, found, strict=True))
 
 
 def sums(connection: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], Sums | None]:

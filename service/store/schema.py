@@ -97,7 +97,8 @@ trial = sa.Table(
     ),
 )
 
-# The two histories that decisions read, each in an index of its own so that neither read meets other rows.
+# The two histories that decisions read, each in an index of its own so that neither read meets other rows;
+# that of results, which is read most, need not look at the table at all.
 _explorations = sa.text("type = 'Exploration' AND status <> 'Failed'")
 sa.Index(
     "ix_Trial_explorations",
@@ -112,6 +113,8 @@ sa.Index(
     trial.c.job_id,
     trial.c.batch_size,
     trial.c.trial_number,
+    trial.c.time,
+    trial.c.energy,
     sqlite_where=_results,
     postgresql_where=_results,
 )

@@ -39,7 +39,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_Trial_results",
         "Trial",
-        ["job_id", "batch_size", "trial_number"],
+        ["job_id", "batch_size", "trial_number", "time", "energy"],
         sqlite_where=results,
         postgresql_where=results,
     )
