@@ -71,15 +71,15 @@ def open_dossiers(connection: Connection, commands: Sequence[Command]) -> dict[s
     }
     if named:
         for trial in reading.trials(connection, named):
-            dossiers[trial.job_id].trials[trial.trial_number] = trial
+            dossiers[trial.job_id].read_trials[trial.trial_number] = trial
     return dossiers
 
 
 # Where a need that names a job alone finds its part of the dossier, and what reads the part.
 _PARTS: Sequence[tuple[type[Stored], str, Callable[[Connection, Sequence[str]], Mapping[str, object]]]] = (
-    (BatchSizes, "batch_sizes", reading.batch_sizes),
-    (Explorations, "explorations", reading.explorations),
-    (Arms, "arms", reading.arms),
+    (BatchSizes, "read_batch_sizes", reading.batch_sizes),
+    (Explorations, "read_explorations", reading.explorations),
+    (Arms, "read_arms", reading.arms),
 )
 
 
@@ -92,50 +92,51 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
             if isinstance(need, kind) and getattr(dossiers[need.job_id], part) is None
         ]
         if missing:
-            for job_id, loaded in read(connection, missing).items():
-                setattr(dossiers[job_id], part, loaded)
+            for job_id, found in read(connection, missing).items():
+                setattr(dossiers[job_id], part, found)
     unread: dict[int, list[tuple[str, int]]] = {}
     for need in wanted:
-        if isinstance(need, Results) and need.batch_size not in dossiers[need.job_id].results:
+        if isinstance(need, Results) and need.batch_size not in dossiers[need.job_id].read_results:
             unread.setdefault(need.window, []).append((need.job_id, need.batch_size))
     for window, keys in unread.items():
         for (job_id, batch_size), results in reading.results(connection, keys, window).items():
-            dossiers[job_id].results[batch_size] = results
+            dossiers[job_id].read_results[batch_size] = results
     unsummed = [
         (need.job_id, need.batch_size)
         for need in wanted
-        if isinstance(need, RunningSums) and need.batch_size not in dossiers[need.job_id].sums
+        if isinstance(need, RunningSums) and need.batch_size not in dossiers[need.job_id].read_sums
     ]
     if unsummed:
         for (job_id, batch_size), sums in reading.sums(connection, unsummed).items():
-            dossiers[job_id].sums[batch_size] = sums
+            dossiers[job_id].read_sums[batch_size] = sums
     return [_answer(dossiers[need.job_id], need) for need in wanted]
 
 
 def _answer(dossier: Dossier, need: Stored) -> object:
     match need:
         case BatchSizes():
-            return dossier.batch_sizes
+            return dossier.read_batch_sizes
         case Explorations():
-            return dossier.explorations_by_size()
+            return dossier.explorations()
         case Arms():
-            return dossier.arms
+            return dossier.all_arms()
         case RunningSums():
-            return dossier.sums[need.batch_size]
+            return dossier.sums_of(need.batch_size)
         case Results():
-            # The last 0 are all: a batch may have added to what its window read.
-            return dossier.results[need.batch_size][-need.window :]
+            return dossier.results(need.batch_size, need.window)
 
 
 def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     """Write what has changed in dossiers: one statement a kind of change."""
     dossiers = list(dossiers)
     jobs = [(dossier, dossier.job) for dossier in dossiers if dossier.job is not None]
+    trials = [(trial, number in d.dispatched) for d in dossiers for number, trial in d.trials.items()]
+    arms = [(arm, size in d.born) for d in dossiers for size, arm in d.arms.items()]
     writing.delete_jobs(connection, {d.job_id: d.last_number for d in dossiers if d.is_deleted})
-    writing.insert_jobs(connection, [(job, d.batch_sizes or ()) for d, job in jobs if d.is_new])
+    writing.insert_jobs(connection, [(job, d.read_batch_sizes or ()) for d, job in jobs if d.is_new])
     writing.update_jobs(connection, [job for d, job in jobs if d.is_changed and not d.is_new])
-    writing.insert_trials(connection, [trial for d in dossiers for trial in d.new_trials.values()])
-    writing.update_trials(connection, [trial for d in dossiers for trial in d.ended_trials.values()])
-    writing.insert_arms(connection, [arm for d in dossiers for arm in d.new_arms.values()])
-    writing.update_arms(connection, [arm for d in dossiers for arm in d.refitted_arms.values()])
-    writing.replace_sums(connection, [sums for d in dossiers for sums in d.new_sums.values()])
+    writing.insert_trials(connection, [trial for trial, is_new in trials if is_new])
+    writing.update_trials(connection, [trial for trial, is_new in trials if not is_new])
+    writing.insert_arms(connection, [arm for arm, is_new in arms if is_new])
+    writing.update_arms(connection, [arm for arm, is_new in arms if not is_new])
+    writing.replace_sums(connection, [sums for d in dossiers for sums in d.sums.values()])

@@ -114,7 +114,7 @@ def _registered(dossier: Dossier) -> Job:
 
 
 def _trial_of(dossier: Dossier, batch_size: int, trial_number: int) -> Trial | None:
-    trial = dossier.trials.get(trial_number)
+    trial = dossier.trial_of(trial_number)
     return trial if trial is not None and trial.batch_size == batch_size else None
 
 

@@ -57,24 +57,27 @@ def test_waves_have_one_command_a_job_in_order() -> None:
     assert waves(commands) == [[0, 1, 3], [2, 5], [4]]
 
 
-def commands_of_a_few_jobs() -> st.SearchStrategy[list[Command]]:
-    """Return sequences of commands, many of which make sense."""
-    job = st.sampled_from(["a", "b"])
-    number = st.integers(1, 8)
+def commands_of_two_jobs() -> st.SearchStrategy[list[Command]]:
+    """Return sequences of commands, most of which make sense: job "a" has a single batch size."""
+    number = st.integers(1, 9)
+    cost = st.floats(1e3, 3e4)
+    metric = st.sampled_from([0.1, 0.9, 0.9, 0.9])
     size = st.sampled_from([8, 16, 32])
     return st.lists(
         st.one_of(
-            st.builds(registration, job),
-            st.builds(Suggest, job),
-            st.builds(Suggest, job),
-            st.builds(told, job, size, number, st.sampled_from([0.1, 0.9, 0.9]), st.floats(1e3, 3e4)),
-            st.builds(told, job, size, number, st.just(0.9), st.floats(1e3, 3e4)),
-            st.builds(End, job, size, number),
-            st.builds(Delete, job),
+            st.builds(Suggest, st.sampled_from(["a", "a", "b"])),
+            st.builds(told, st.just("a"), st.just(16), number, metric, cost),
+            st.builds(told, st.just("a"), st.just(16), number, metric, cost),
+            st.builds(told, st.just("b"), size, number, metric, cost),
+            st.builds(End, st.sampled_from(["a", "b"]), st.just(16), number),
+            st.sampled_from([*REGISTRATIONS, Delete("a")]),
         ),
         min_size=1,
         max_size=40,
-    ).map(lambda commands: [registration("a"), registration("b"), *commands])
+    )
+
+
+REGISTRATIONS: list[Command] = [registration("a", (16,)), registration("b")]
 
 
 def summary(outcome: object) -> object:
@@ -90,18 +93,19 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@given(commands=commands_of_a_few_jobs(), data=st.data())
-@settings(max_examples=60, deadline=None)
+@given(commands=commands_of_two_jobs(), data=st.data())
+@settings(max_examples=150, deadline=None)
 def test_a_batch_is_its_commands_one_after_the_other(
     empty: Path, commands: list[Command], data: st.DataObject
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(commands)), max_size=3).map(sorted))
     batches = [commands[i:j] for i, j in zip([0, *cuts], [*cuts, len(commands)], strict=True)]
+    before: list[Command] = [*REGISTRATIONS, *map(Suggest, data.draw(st.lists(st.sampled_from("ab"))))]
     results = []
     with TemporaryDirectory() as folder:
         for name, groups in (("together", batches), ("apart", [[command] for command in commands])):
             file = Path(shutil.copy(empty, Path(folder) / name))
-            outcomes = asyncio.run(in_groups(file, groups))
+            outcomes = asyncio.run(in_groups(file, [before, *groups]))
             results.append((list(map(summary, outcomes)), contents(file)))
     assert results[0] == results[1]
 
