@@ -1,7 +1,9 @@
 """The command line: ``batchbandit``."""
 
 import gc
+import os
 import signal
+import socket
 from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -65,30 +67,51 @@ def main() -> None:
 @database_url
 def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
     """Run the service until SIGTERM or SIGINT."""
+    with listening(host, port) as listener:
+        try:
+            database = SQLiteDatabase.open(database_url)
+        except OpeningError as error:
+            raise Refused(str(error)) from error
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(database, queue_limit),
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=[("Cache-Control", "no-store")],
+                timeout_graceful_shutdown=10,
+            )
+        )
+        # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, server.handle_exit)
+        # What has been imported stays: a full collection that went through it would hold requests for 40 ms.
+        gc.collect()
+        gc.freeze()
+        address, bound = listener.getsockname()[:2]
+        click.echo(f"batchbandit serves {database.file} on http://{address}:{bound}", err=True)
+        server.run(sockets=[listener])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        Refused: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        database = SQLiteDatabase.open(database_url)
-    except OpeningError as error:
-        raise Refused(str(error)) from error
-    config = uvicorn.Config(
-        create_app(database, queue_limit),
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    # uvicorn raises the signal that stopped it once more when all is done; by then there is nothing to stop.
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, lambda *_: None)
-    # What has been imported stays: a full collection that went through it would hold requests up for 40 ms.
-    gc.collect()
-    gc.freeze()
-    uvicorn.Server(config).run()
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = str(error) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise Refused(
+            f"cannot listen on {host}, port {port} ({reason}); stop what listens there, "
+            "or use another --host or --port"
+        ) from error
 
 
 @main.group()

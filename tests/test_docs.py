@@ -6,6 +6,7 @@ import click
 import pytest
 
 from service.cli import main
+from service.errors import JobIdTaken, ServiceError
 from service.web.routes import Resource, routes
 from service.web.wire import JobBody, ReportBody, TrialBody
 from tests.conftest import ROOT
@@ -54,6 +55,17 @@ def test_every_call_is_documented_and_no_other() -> None:
         if method != "HEAD"
     }
     assert {cell for cell in cells(1) if re.match("[A-Z]+ /", cell)} == served
+
+
+def refusals(base: type[ServiceError]) -> set[str]:
+    """Return the problems of all refusals below one that a client can meet."""
+    below = {kind for child in base.__subclasses__() for kind in refusals(child)}
+    return below | ({base.problem} - {ServiceError.problem, JobIdTaken.problem})
+
+
+def test_every_problem_is_documented_and_no_other() -> None:
+    listed = REFERENCE.split("| problem |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)` ", listed, re.MULTILINE)) == refusals(ServiceError)
 
 
 @pytest.mark.parametrize("body", [JobBody, ReportBody, TrialBody])

@@ -60,11 +60,6 @@ class GroupCommit:
         if self._loop_task is not None:
             await self._loop_task
 
-    @property
-    def is_open(self) -> bool:
-        """Whether commands are accepted."""
-        return not self._is_closing
-
     async def submit(self, command: Command) -> Any:  # noqa: ANN401  (each command names its answer)
         """Carry out a command; return its answer once it is durable.
 
@@ -88,10 +83,11 @@ class GroupCommit:
                 await self._arrival.wait()
                 continue
             size = min(len(self._waiting), LARGEST_BATCH)
-            batch = [self._waiting.popleft() for _ in range(size)]
+            taken = [self._waiting.popleft() for _ in range(size)]
+            batch = [(command, answer) for command, answer in taken if not answer.cancelled()]
             outcomes = await self._commit([command for command, _ in batch])
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
-                if answer.cancelled():  # the client has gone; what it asked for is done
+                if answer.cancelled():  # whoever asked has gone; what they asked for is done
                     continue
                 if isinstance(outcome, Exception):
                     answer.set_exception(outcome)

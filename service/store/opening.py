@@ -1,5 +1,6 @@
 """Whether a database may be served, in sentences."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def ensure_current(connection: Connection, file: Path) -> None:
 
 def remedy(state: State, file: Path) -> str:
     """Return what to do about a database that cannot be served as it is."""
-    option = f"--database-url sqlite+aiosqlite:///{file}"
+    option = f"--database-url {shlex.quote(f'sqlite+aiosqlite:///{file}')}"
     return {
         State.EMPTY: f"run: batchbandit serve {option}",
         State.BEHIND: f"run: batchbandit db upgrade {option}",
@@ -49,6 +50,8 @@ def explained(file: Path) -> Iterator[None]:
             "database is locked": "another program is using it: end that program and start again",
             "unable to open database file": "it must be a file, and its folder must exist and be writable",
             "attempt to write a readonly database": "the file and its folder must be writable",
+            "database or disk is full": "make room on its disk",
+            "disk I/O error": "look at its disk, then restore it from a backup",
             "file is not a database": "name a SQLite file, or one that does not exist yet",
         }.get(reason, "restore it from a backup")
         raise OpeningError(f"{file} cannot be opened ({reason}); {advice}") from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -63,12 +64,18 @@ def writing_engine(file: Path) -> Engine:
 
 
 def use_wal(engine: Engine) -> None:
-    """Switch a file to write-ahead logging, so that readers and the writer never wait for each other."""
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
-    finally:
-        connection.close()
+    """Switch a file to write-ahead logging, so that readers and the writer never wait for each other.
+
+    Raises:
+        OpeningError: Its file system cannot do it.
+    """
+    with closing(engine.raw_connection()) as connection:
+        (mode,) = connection.cursor().execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise OpeningError(
+            "the file system of the database, perhaps a network's, does not support SQLite's WAL mode; "
+            "move the file to a local disk"
+        )
 
 
 class SQLiteDatabase:

@@ -5,11 +5,11 @@ from http import HTTPStatus
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.errors import InvalidRequest, ServiceError
-from service.web.wire import FlawBody, ProblemBody
+from service.errors import Flaw, InvalidRequest, ServiceError
+from service.web.wire import ProblemBody
 
 _encode = msgspec.json.Encoder().encode
 
@@ -20,17 +20,12 @@ def answer(
     media_type: str = "application/json",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a JSON answer that no cache keeps."""
-    return Response(
-        _encode(body),
-        status_code=status,
-        media_type=media_type,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
+    """Return a JSON answer."""
+    return Response(_encode(body), status_code=status, media_type=media_type, headers=headers)
 
 
 def problem(
-    kind: str, status: HTTPStatus, message: str, detail: str | list[FlawBody], headers: Mapping[str, str]
+    kind: str, status: HTTPStatus, message: str, detail: str | tuple[Flaw, ...], headers: Mapping[str, str]
 ) -> Response:
     """Return an error as RFC 9457 has it, with what existing clients print in ``message``."""
     body = ProblemBody(
@@ -47,10 +42,11 @@ async def refusal(request: Request, error: Exception) -> Response:
     """Answer for whatever a route raised: the one place where exceptions become answers."""
     match error:
         case InvalidRequest():
-            flaws = [FlawBody(list(flaw.loc), flaw.msg, flaw.type) for flaw in error.flaws]
-            return problem(error.problem, error.status, str(error), flaws, error.headers)
+            return problem(error.problem, error.status, str(error), error.flaws, error.headers)
         case ServiceError():
             return problem(error.problem, error.status, str(error), str(error), error.headers)
+        case ClientDisconnect():
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it: the client has hung up
         case HTTPException():
             status = HTTPStatus(error.status_code)
             kind = status.phrase.lower().replace(" ", "-")

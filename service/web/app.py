@@ -6,6 +6,7 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from service.engine import commit
 from service.engine.commit import GroupCommit
@@ -45,7 +46,7 @@ def create_app(database: Database, queue_limit: int) -> Starlette:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers=dict.fromkeys((ServiceError, HTTPException, Exception), refusal),
+        exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )
     app.router.redirect_slashes = False
     return app

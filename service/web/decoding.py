@@ -3,13 +3,13 @@
 import json
 import math
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
 from service.errors import BodyTooLarge, Flaw, InvalidRequest
-from service.web.wire import Contradiction
+from service.web.wire import Contradiction, JobId
 
 T = TypeVar("T")
 
@@ -17,7 +17,15 @@ BODY_LIMIT = 1 << 20
 # How much of a too large body is read and dropped, so that its sender reads the answer instead of a reset.
 DRAIN_LIMIT = 16 * BODY_LIMIT
 
-_JSON_TYPE = re.compile(r"^\s*(application/json|[\w.+-]+/[\w.-]*\+json)\s*(;|$)", re.ASCII | re.IGNORECASE)
+# Bodies are flat; what is nested deeper than this is nobody's.
+DEEPEST = 64
+# How much of a place is told to a client that made it up.
+LONGEST_NAME = 100
+LONGEST_PLACE = 10
+
+_JSON_TYPE = re.compile(r"^\s*application/([\w.+-]+\+)?json\s*(;|$)", re.ASCII | re.IGNORECASE)
+# What may be an infinite number, which the fast decoder passes over where it stands in an unknown member.
+_HUGE = re.compile(rb"\d[eE]\+?\d{3}|\d{300}")
 _PLACE = re.compile(r"^(?P<sentence>.*?)(?: - at `(?:key in )?(?P<path>\$.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
@@ -46,7 +54,7 @@ class Decoder(Generic[T]):
         Raises:
             InvalidRequest: The body is not what this call takes.
         """
-        if body.isascii() or is_utf8(body):
+        if is_utf8(body) and not _HUGE.search(body):
             try:
                 return self._fast.decode(body)
             except (msgspec.MsgspecError, RecursionError):
@@ -55,7 +63,7 @@ class Decoder(Generic[T]):
 
     def _decode_slowly(self, body: bytes) -> T:
         members = parse(body)
-        flaw = find_flaw(members, ("body",))
+        flaw = find_flaw(members)
         if flaw is not None:
             raise InvalidRequest(flaw)
         try:
@@ -71,7 +79,7 @@ def check_type(request: Request) -> None:
         InvalidRequest: The Content-Type is another one.
     """
     kind = request.headers.get("content-type")
-    if kind is not None and not _JSON_TYPE.match(kind):
+    if kind and not _JSON_TYPE.match(kind):
         raise InvalidRequest(
             Flaw(
                 ("header", "content-type"), f"Expected application/json, got {kind[:100]}", "type_error.json"
@@ -85,6 +93,9 @@ async def read_body(request: Request) -> bytes:
     Raises:
         BodyTooLarge: There is more.
     """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > DRAIN_LIMIT:
+        raise BodyTooLarge(f"The body is larger than {BODY_LIMIT} bytes; send a smaller one.")
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -126,22 +137,51 @@ def parse(body: bytes) -> Any:  # noqa: ANN401  (any JSON)
     raise InvalidRequest(Flaw(("body",), f"Expected a JSON object, but {reason}", "value_error.jsondecode"))
 
 
-def find_flaw(value: object, place: tuple[str | int, ...]) -> Flaw | None:
-    """Find the first value that JSON text can carry and the service cannot take."""
-    if isinstance(value, float) and not math.isfinite(value) and place != ("body", "metric"):
-        return Flaw(place, "Expected a finite number", "value_error.number.not_finite")
-    if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        return Flaw(place, "Expected text without lone surrogates", "value_error.str")
-    members: list[tuple[str | int, object]] = []
-    if isinstance(value, dict):
-        members = list(value.items())
-    elif isinstance(value, list):
-        members = list(enumerate(value))
-    for name, member in members:
-        flaw = find_flaw(member, (*place, name))
-        if flaw is not None:
-            return flaw
+def find_flaw(body: object) -> Flaw | None:
+    """Find a value that JSON text can carry and the service cannot take, or nesting that is too deep."""
+    # A node knows its parent, so that a place is spelt out only for the flaw that is found.
+    waiting: list[Node] = [Node(None, "body", body, 0)]
+    while waiting:
+        node = waiting.pop()
+        value = node.value
+        if node.depth > DEEPEST:
+            return Flaw(node.place(), "Expected a flat object, but it is nested too deeply", "value_error")
+        if isinstance(value, float) and not math.isfinite(value) and node.place() != ("body", "metric"):
+            return Flaw(node.place(), "Expected a finite number", "value_error.number.not_finite")
+        if isinstance(value, str) and not is_text(value):
+            return Flaw(node.place(), "Expected text without lone surrogates", "value_error.str")
+        if isinstance(value, dict):
+            waiting.extend(Node(node, name, member, node.depth + 1) for name, member in value.items())
+        elif isinstance(value, list):
+            waiting.extend(Node(node, index, member, node.depth + 1) for index, member in enumerate(value))
     return None
+
+
+class Node(NamedTuple):
+    """A value in a body, and where it stands."""
+
+    parent: "Node | None"
+    name: str | int
+    value: object
+    depth: int
+
+    def place(self) -> tuple[str | int, ...]:
+        """Return the names from the body down to here, cut where they are long."""
+        names: list[str | int] = []
+        node: Node | None = self
+        while node is not None:
+            names.append(node.name if isinstance(node.name, int) else node.name[:LONGEST_NAME])
+            node = node.parent
+        return tuple(reversed(names))[:LONGEST_PLACE]
+
+
+def is_text(value: str) -> bool:
+    """Tell whether a string is Unicode text, which can be kept; JSON escapes can spell others."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def flaw_of(error: msgspec.ValidationError, origin: str) -> Flaw:
@@ -156,3 +196,21 @@ def flaw_of(error: msgspec.ValidationError, origin: str) -> Flaw:
     if missing:
         return Flaw((origin, *loc, missing[1]), "Expected this required member", "value_error.missing")
     return Flaw((origin, *loc), sentence, "type_error" if ", got `" in sentence else "value_error")
+
+
+def job_id_of(request: Request) -> str:
+    """Return the job that a query names.
+
+    Raises:
+        InvalidRequest: It names none, or by no possible name.
+    """
+    job_id = request.query_params.get("job_id")
+    if job_id is None:
+        raise InvalidRequest(
+            Flaw(("query", "job_id"), "Expected this required parameter", "value_error.missing")
+        )
+    try:
+        return msgspec.convert(job_id, JobId)
+    except msgspec.ValidationError as error:
+        flaw = flaw_of(error, "query")
+        raise InvalidRequest(Flaw(("query", "job_id"), flaw.msg, flaw.type)) from error

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from core.records import Specification, Verdict
-from service.web.wire import JobBody, ProblemBody, ReportBody, StateBody, TrialBody
+from service.web.wire import JobBody, JobId, ProblemBody, ReportBody, StateBody, TrialBody
 
 _BODIES = (JobBody, ReportBody, TrialBody, Specification, Verdict, StateBody, ProblemBody)
 _NULL: dict[str, Any] = {"type": "null"}
@@ -22,7 +22,7 @@ def document() -> dict[str, Any]:
         "name": "job_id",
         "in": "query",
         "required": True,
-        "schema": {"type": "string", "minLength": 1, "maxLength": 400},
+        "schema": msgspec.json.schema(JobId),
     }
 
     def operation(
@@ -46,15 +46,14 @@ def document() -> dict[str, Any]:
                 "description": description,
                 "content": {"application/json": {"schema": content}},
             }
-        for status, description in (
-            refusals | {"503": "Overloaded, stopping, or without a database"}
-        ).items():
+        for status, description in refusals.items():
             described["responses"][status] = {
                 "description": description,
                 "content": {"application/problem+json": {"schema": schema[ProblemBody]}},
             }
         return described
 
+    unavailable = {"503": "Overloaded, stopping, or without a database"}
     well = {"200": ("It is", schema[StateBody])}
     return {
         "openapi": "3.1.0",
@@ -71,13 +70,14 @@ def document() -> dict[str, Any]:
                         "201": ("Registered: the specification in force", schema[Specification]),
                         "200": ("Already registered, equally", schema[Specification]),
                     },
-                    {"409": "Registered with another specification", "422": "Invalid specification"},
+                    {"409": "Registered with another specification", "422": "Invalid specification"}
+                    | unavailable,
                     body=JobBody,
                 ),
                 "delete": operation(
                     "Delete a job and all that belongs to it",
                     {"200": ("Deleted", _NULL)},
-                    {"404": "No such job", "422": "job_id is missing or impossible"},
+                    {"404": "No such job", "422": "job_id is missing or impossible"} | unavailable,
                     parameters=[job_id],
                 ),
             },
@@ -89,7 +89,8 @@ def document() -> dict[str, Any]:
                         "400": "Unknown job",
                         "409": "No usable batch size is left",
                         "422": "job_id is missing or impossible",
-                    },
+                    }
+                    | unavailable,
                     parameters=[job_id],
                 ),
             },
@@ -97,7 +98,7 @@ def document() -> dict[str, Any]:
                 "post": operation(
                     "Report an epoch",
                     {"200": ("Whether to go on", schema[Verdict])},
-                    {"400": "Unknown job or trial, or a failed trial", "422": "Invalid report"},
+                    {"400": "Unknown job or trial, or a failed trial", "422": "Invalid report"} | unavailable,
                     body=ReportBody,
                 ),
             },
@@ -105,12 +106,12 @@ def document() -> dict[str, Any]:
                 "patch": operation(
                     "End a trial; one without a result has failed",
                     {"200": ("Over", _NULL)},
-                    {"404": "Unknown trial", "422": "Invalid body"},
+                    {"404": "Unknown trial", "422": "Invalid body"} | unavailable,
                     body=TrialBody,
                 ),
             },
             "/healthz": {"get": operation("Whether the process answers", well, {})},
-            "/readyz": {"get": operation("Whether requests can be served", well, {})},
+            "/readyz": {"get": operation("Whether requests can be served", well, unavailable)},
             "/openapi.json": {"get": operation("This document", {"200": ("OpenAPI 3.1", {})}, {})},
         },
         "components": {"schemas": components},

@@ -4,24 +4,20 @@ import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from service.engine.commands import Delete, End, Register, Registered, Suggest, Tell
-from service.errors import Flaw, InvalidRequest, JobIdTaken, Unavailable
+from service.engine.commands import Delete, End, Register, Suggest, Tell
+from service.engine.naming import register_unnamed
 from service.web.answers import answer
-from service.web.decoding import Decoder, flaw_of
+from service.web.decoding import Decoder, job_id_of
 from service.web.openapi import document
-from service.web.wire import JobBody, JobId, ReportBody, StateBody, TrialBody
+from service.web.wire import JobBody, ReportBody, StateBody, TrialBody
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-# Names made up for one job before the service gives up; a second one is needed once in 2^32 / jobs times.
-MOST_NAMES = 10
 
 _job = Decoder(JobBody)
 _report = Decoder(ReportBody)
@@ -50,17 +46,14 @@ async def register(request: Request) -> Response:
     """Register a job: 201, or 200 where the same job is registered already."""
     body = await _job.read(request)
     seed = secrets.randbits(128) if body.mab_seed is None else body.mab_seed
-    engine = request.app.state.engine
-    for _ in range(MOST_NAMES):
-        job_id = body.job_id or f"{body.job_id_prefix}-{secrets.token_hex(4)}"
-        command = Register(body.specification(job_id), seed, is_named=body.job_id is not None)
-        try:
-            registered: Registered = await engine.submit(command)
-        except JobIdTaken:
-            continue
-        status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
-        return answer(registered.specification, status)
-    raise Unavailable("No free name was found for the job; send a job_id.")
+    if body.job_id is None:
+        registered = await register_unnamed(
+            request.app.state.engine, body.specification, body.job_id_prefix, seed
+        )
+    else:
+        command = Register(body.specification(body.job_id), seed, is_named=True)
+        registered = await request.app.state.engine.submit(command)
+    return answer(registered.specification, HTTPStatus.CREATED if registered.created else HTTPStatus.OK)
 
 
 async def delete(request: Request) -> Response:
@@ -95,9 +88,7 @@ async def health(_: Request) -> Response:
 
 
 async def readiness(request: Request) -> Response:
-    """Tell whether requests can be served: the database answers and the service is not stopping."""
-    if not request.app.state.engine.is_open:
-        raise Unavailable("The service is stopping.")
+    """Tell whether requests can be served: the database answers."""
     await request.app.state.database.check()
     return answer(StateBody("ready"))
 
@@ -105,24 +96,6 @@ async def readiness(request: Request) -> Response:
 async def openapi(_: Request) -> Response:
     """Describe the calls."""
     return answer(document())
-
-
-def job_id_of(request: Request) -> str:
-    """Return the job that a query names.
-
-    Raises:
-        InvalidRequest: It names none, or by no possible name.
-    """
-    job_id = request.query_params.get("job_id")
-    if job_id is None:
-        raise InvalidRequest(
-            Flaw(("query", "job_id"), "Expected this required parameter", "value_error.missing")
-        )
-    try:
-        return msgspec.convert(job_id, JobId)
-    except msgspec.ValidationError as error:
-        flaw = flaw_of(error, "query")
-        raise InvalidRequest(Flaw(("query", "job_id"), flaw.msg, flaw.type)) from error
 
 
 routes = [

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from core.records import Report, Specification
+from service.errors import Flaw
 
 MOST_BATCH_SIZES = 1000
 
@@ -104,7 +105,7 @@ class TrialBody(Struct, frozen=True, kw_only=True):
     trial_number: Positive
 
 
-class ProblemBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProblemBody(Struct, frozen=True, kw_only=True):
     """An error as RFC 9457 has it; ``message`` is what existing clients print.
 
     ``detail`` is the same sentence, or for a 422 the list of what is wrong.
@@ -113,16 +114,8 @@ class ProblemBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     title: str
     status: int
-    detail: str | list["FlawBody"]
+    detail: str | tuple[Flaw, ...]
     message: str
-
-
-class FlawBody(Struct, frozen=True):
-    """One thing that is wrong with a request: where, what, and of which kind."""
-
-    loc: list[str | int]
-    msg: str
-    type: str
 
 
 class StateBody(Struct, frozen=True):

@@ -1,13 +1,16 @@
 """What is wrong with a request is said in a sentence, and nothing is written."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
+from benchmarks.server import Server
 from tests.service.talk import Api, job_body, report_body
 
 TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmSums", "Trial", "DeletedJob")
@@ -177,6 +180,24 @@ def test_no_number_of_a_specification_may_be_infinite(http: httpx.Client, member
     assert refused(http.post("/jobs", content=text), 422)["detail"][0]["loc"] == ["body", member]
 
 
+@pytest.mark.parametrize("token", ["NaN", "-Infinity", "1e400", "9" * 400 + ".0", '[1, {"a": 1E+999}]'])
+def test_no_number_of_an_unknown_member_may_be_infinite(
+    http: httpx.Client, trial: dict[str, Any], token: str
+) -> None:
+    text = json.dumps(report_body(trial, unknown="@", metric=0.1)).replace('"@"', token)
+    assert refused(http.post("/report", content=text), 422)["detail"][0]["loc"][:2] == ["body", "unknown"]
+
+
+def test_what_a_client_made_up_is_not_sent_back_whole(http: httpx.Client) -> None:
+    for text in ('{"%s": NaN}' % ("k" * 1_000_000), '{"a":' * 60 + "NaN" + "}" * 60):
+        refused(http.post("/report", content=text), 422)
+
+
+def test_a_large_body_of_many_values_is_refused_in_no_time(http: httpx.Client) -> None:
+    text = '{"metric": NaN, "u": [' + "[1]," * 250_000 + "NaN]}"
+    assert refused(http.post("/report", content=text), 422)["detail"][0]["loc"][:2] == ["body", "u"]
+
+
 DEEP = 100_000
 BODIES: dict[str, bytes] = {
     "nothing": b"",
@@ -192,6 +213,9 @@ BODIES: dict[str, bytes] = {
     "a number": b"1",
     "null": b"null",
     "100,000 arrays deep": b"[" * DEEP + b"]" * DEEP,
+    "65 arrays deep": b'{"unknown": ' + b"[" * 65 + b"]" * 65 + b', "metric": NaN}',
+    "1,500 arrays deep": b"[" * 1500 + b"]" * 1500,
+    "5,000 objects deep": b'{"a":' * 5000 + b"1" + b"}" * 5000,
     "100,000 objects deep": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
     "100,000 arrays deep in an unknown member": b'{"unknown": ' + b"[" * DEEP + b"]" * DEEP + b"}",
     "a number of 100,000 digits": b'{"trial_number": ' + b"9" * DEEP + b"}",
@@ -207,7 +231,7 @@ def test_a_body_that_is_no_json_object_of_the_call_is_refused(
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "json"]
+    "kind", ["text/plain", "text/x+json", "application/x-www-form-urlencoded", "application/jsonp", "json"]
 )
 def test_another_content_type_is_refused(http: httpx.Client, kind: str) -> None:
     body = json.dumps(job_body()).encode()
@@ -219,6 +243,34 @@ def test_another_content_type_is_refused(http: httpx.Client, kind: str) -> None:
 def test_a_body_past_the_limit_is_refused(http: httpx.Client, size: int) -> None:
     padding = " " * size
     refused(http.post("/jobs", content=json.dumps(job_body()) + padding), 413)
+
+
+def test_a_body_that_says_it_is_huge_is_not_waited_for(server: Server) -> None:
+    head = "POST /report HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\nExpect: 100-continue\r\n\r\n"
+    with closing(connection_to(server)) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_what_is_not_http_gets_an_answer_that_no_cache_keeps(server: Server) -> None:
+    with closing(connection_to(server)) as connection:
+        connection.sendall(b"this is not HTTP\r\n\r\n")
+        answer = connection.recv(1000).lower()
+    assert answer.startswith(b"http/1.1 400")
+    assert b"cache-control: no-store" in answer
+
+
+def test_a_client_that_hangs_up_leaves_no_traceback(server: Server, http: httpx.Client) -> None:
+    with closing(connection_to(server)) as connection:
+        connection.sendall(b"POST /report HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+    assert http.get("/healthz").status_code == 200
+    assert "ClientDisconnect" not in server.last_words()
+
+
+def connection_to(server: Server) -> socket.socket:
+    """Return a bare connection to a server."""
+    address = httpx.URL(server.url)
+    return socket.create_connection((address.host, address.port or 80), timeout=5)
 
 
 def test_a_body_past_the_limit_in_chunks_is_refused(http: httpx.Client) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -43,6 +44,19 @@ def test_a_signal_stops_the_service_cleanly(tmp_path: Path, stopping: signal.Sig
     assert not (tmp_path / "batchbandit.db-wal").exists(), "the file is whole by itself"
 
 
+@pytest.mark.parametrize("delay", [0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2])
+def test_a_signal_during_the_start_stops_the_service(tmp_path: Path, delay: float) -> None:
+    file = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+    with subprocess.Popen(
+        [PROGRAM, "serve", "--port", "0", "--database-url", file], stderr=subprocess.PIPE
+    ) as starting:
+        time.sleep(delay)
+        starting.terminate()
+        assert starting.wait(10) in {0, -signal.SIGTERM}
+    with sqlite3.connect(tmp_path / "batchbandit.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
 def test_a_stopped_service_has_answered_what_it_accepted(tmp_path: Path) -> None:
     server = start(tmp_path)
     log = tmp_path / "acks.jsonl"
@@ -50,6 +64,9 @@ def test_a_stopped_service_has_answered_what_it_accepted(tmp_path: Path) -> None
     asyncio.run(run_load(server.url, connections=8, jobs=4, seconds=3, warmup=0, ack_log=log))
     assert server.process.wait(15) == 0
     assert_everything_acknowledged_is_there(server.database, log)
+    with closing(sqlite3.connect(server.database)) as connection:
+        (stored,) = connection.execute("SELECT count(*) FROM Trial").fetchone()
+    assert stored == sum('"suggested"' in line for line in log.read_text().splitlines())
 
 
 @pytest.mark.parametrize("delay", [0.3, 0.9, 1.4])
@@ -117,7 +134,9 @@ def test_a_port_that_is_taken_is_said(server: Server, tmp_path: Path) -> None:
     port = server.url.rpartition(":")[2]
     refused = serve("--port", port, "--database-url", f"sqlite+aiosqlite:///{tmp_path / 'other.db'}")
     assert refused.returncode != 0
-    assert "address already in use" in refused.stderr
+    assert "Address already in use" in refused.stderr
+    assert "--port" in refused.stderr
+    assert not (tmp_path / "other.db").exists()
     assert "Traceback" not in refused.stderr
 
 

@@ -99,7 +99,14 @@ def test_a_body_without_a_content_type_is_taken_as_json(http: httpx.Client) -> N
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json; charset=utf-8", "application/vnd.job+json", "APPLICATION/JSON"]
+    "kind",
+    [
+        "application/json; charset=utf-8",
+        "application/vnd.job+json",
+        "application/a+b+json",
+        "APPLICATION/JSON",
+        "",
+    ],
 )
 def test_json_content_types_are_taken(http: httpx.Client, kind: str) -> None:
     body = httpx.Request("POST", "/", json=job_body()).read()

@@ -105,7 +105,6 @@ def test_leaving_answers_what_was_accepted_and_accepts_nothing_more(database: SQ
         registered, *trials = await asyncio.gather(*asked)
         assert registered == Registered(registration().specification, created=True)
         assert [trial.trial_number for trial in trials] == [1, 2, 3, 4, 5]
-        assert not engine.is_open
         with pytest.raises(Unavailable):
             await engine.submit(Suggest("job"))
 
@@ -121,7 +120,7 @@ def test_a_client_that_went_away_disturbs_nobody(database: SQLiteDatabase) -> No
             asked[1].cancel()
             return [asked_one.result().trial_number for asked_one in (asked[0], asked[2]) if await asked_one]
 
-    assert asyncio.run(scene()) == [1, 3]
+    assert asyncio.run(scene()) == [1, 2], "what nobody waits for any more is not begun"
 
 
 def test_a_database_that_is_held_by_another_is_unavailable_and_comes_back(database: SQLiteDatabase) -> None:
