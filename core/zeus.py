@@ -4,7 +4,7 @@ Source: You et al., "Zeus: Understanding and Optimizing GPU Energy Consumption o
 section 4; the order of rewards and of draws is that of its Batch Size Optimizer, to the last bit.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -168,7 +168,7 @@ def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, tu
     if known is None:
         others = yield from needs.results(job, batch_size)
         if job.window_size > 0 or len(others) < MOST_REFITTED:
-            rewards = [-cost_of(job, seen.time, seen.energy) for seen in _in_order(job, others, result)]
+            rewards = rewards_of(job, others, result)
             posteriors = yield from needs.posteriors(job, [rewards])
             return _arm(job, batch_size, posteriors[0], len(rewards)), None
         known = sums_of(job.job_id, batch_size, others)
@@ -176,13 +176,20 @@ def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, tu
     return _arm(job, batch_size, posterior_of(job, sums), sums.num_results), sums
 
 
-def _in_order(job: Job, others: Sequence[Result], result: Result) -> Iterable[Result]:
-    """Order results as the reference does, since the order matters to the last bit of the sums.
+def rewards_of(job: Job, others: Sequence[Result], result: Result) -> list[float]:
+    """Return the rewards of a refit, in joules, in the reference's order: it matters to the last bit.
 
-    Where a window is full, its oldest gives way and the rest goes ascending; else all descending. The new
-    result is last.
+    Where the job's window is full, its oldest result gives way and the rest goes ascending; else all go
+    descending. The new result is last.
+
+    Args:
+        job: Its window and its cost.
+        others: Ascending by trial number.
+        result: The one that ends.
     """
     window = job.window_size
     if window > 0 and len(others) >= window:
-        return [*others[len(others) - window + 1 :], result]
-    return [*reversed(others), result]
+        ordered = [*others[len(others) - window + 1 :], result]
+    else:
+        ordered = [*reversed(others), result]
+    return [-cost_of(job, seen.time, seen.energy) for seen in ordered]

@@ -140,11 +140,16 @@ def upgrade(database_url: str) -> None:
 def adopt(timezone: str | None, database_url: str) -> None:
     """Make a database that the reference server wrote this service's own, after a backup copy."""
     try:
-        backup = adoption.adopt(database_url, None if timezone is None else zone_of(timezone))
+        adopted = adoption.adopt(database_url, None if timezone is None else zone_of(timezone))
     except OpeningError as error:
         raise Refused(str(error)) from error
     zone = timezone or "this machine's time zone"
-    click.echo(f"Adopted; its times were read as those of {zone} and are UTC now. Backup: {backup}")
+    click.echo(f"Adopted; its times were read as those of {zone} and are UTC now. Backup: {adopted.backup}")
+    if adopted.failed_trials:
+        click.echo(
+            f"{adopted.failed_trials} trials with a time, an energy or a cost that is not above 0 and finite "
+            "are Failed now; their arms were refitted without them."
+        )
 
 
 def zone_of(name: str) -> tzinfo:

@@ -1,18 +1,17 @@
 """Bringing a database to this release: upgrading our own, adopting the reference's."""
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, tzinfo
-from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from core.cost import cost_of
-from core.records import TrialStatus
+from core.mending import mend
 from service.errors import OpeningError
 from service.store import opening, reading, revision, schema, writing
 from service.store.lock import LockFile
@@ -43,14 +42,18 @@ def upgrade(database_url: str) -> Path | None:
         return backup
 
 
-def adopt(database_url: str, zone: tzinfo | None) -> Path:
+class Adopted(NamedTuple):
+    """An adoption: the backup's file, and how many trials had results that cannot be costed."""
+
+    backup: Path
+    failed_trials: int
+
+
+def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
     """Make a database of the reference server ours, all or nothing, after a backup copy.
 
-    Its timestamps, naive local times of ``zone`` (None: this machine's), become UTC; its jobs' lowest costs
-    become those of converged trials; a table ``alembic_version`` is left alone.
-
-    Returns:
-        The backup's file.
+    Its timestamps, naive local times of ``zone`` (None: this machine's), become UTC; its jobs are mended
+    (``core.mending``); a table ``alembic_version`` is left alone.
 
     Raises:
         OpeningError: The database is in use, or not one that the reference wrote.
@@ -68,8 +71,7 @@ def adopt(database_url: str, zone: tzinfo | None) -> Path:
         revision.stamp_reference(connection)
         to_utc(connection, zone)
         revision.upgrade(connection)
-        lift_bounds(connection)
-        return backup
+        return Adopted(backup, mend_jobs(connection))
 
 
 @contextmanager
@@ -131,28 +133,18 @@ def to_utc(connection: Connection, zone: tzinfo | None) -> None:
         connection.execute(statement, converted[start : start + ROWS_A_WRITE])
 
 
-def lift_bounds(connection: Connection) -> None:
-    """Let each job's lowest cost be that of a converged trial: the reference counts the others too."""
-    trial = schema.trial
-    converged = connection.execute(
-        sa.select(trial.c.job_id, trial.c.batch_size, trial.c.time, trial.c.energy)
-        .where(trial.c.status == TrialStatus.SUCCEEDED, trial.c.converged)
-        .order_by(trial.c.job_id, trial.c.trial_number)
-    ).all()
-    costs: dict[str, list[tuple[float, int]]] = {}
-    job_ids = connection.scalars(sa.select(schema.job.c.job_id)).all()
-    jobs = {job_id: reading.jobs(connection, [job_id])[0] for job_id in job_ids}
-    for job_id, batch_size, time, energy in converged:
-        costs.setdefault(job_id, []).append((cost_of(jobs[job_id], time, energy), batch_size))
-    lowest = {job_id: min(seen, key=itemgetter(0)) for job_id, seen in costs.items()}
-    writing.update_jobs(
-        connection,
-        [
-            replace(job, min_cost=cost, min_cost_batch_size=batch_size)
-            for job_id, job in jobs.items()
-            for cost, batch_size in [lowest.get(job_id, (None, job.default_batch_size))]
-        ],
-    )
+def mend_jobs(connection: Connection) -> int:
+    """Make every job sound that the reference left otherwise; return how many trials had to become Failed."""
+    mended_trials = 0
+    for job_id in connection.scalars(sa.select(schema.job.c.job_id)).all():
+        (job,) = reading.jobs(connection, [job_id])
+        trials = reading.succeeded(connection, job_id)
+        mended = mend(job, trials, reading.arms(connection, [job_id])[job_id], secrets.randbits(128))
+        writing.update_jobs(connection, [mended.job])
+        writing.update_trials(connection, mended.trials)
+        writing.update_arms(connection, mended.arms)
+        mended_trials += len(mended.trials)
+    return mended_trials
 
 
 def _utc(local: datetime | None, zone: tzinfo | None) -> datetime | None:

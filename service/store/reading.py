@@ -90,6 +90,12 @@ _all_results = (
     .order_by(schema.trial.c.trial_number)
 )
 
+_succeeded = (
+    sa.select(*_columns(schema.trial, Trial))
+    .where(schema.trial.c.job_id == sa.bindparam("job_id"), sa.text("status = 'Succeeded'"))
+    .order_by(schema.trial.c.trial_number)
+)
+
 _newest = schema.trial.alias("newest")
 _newest_results = (
     _measured.select_from(_keys)
@@ -137,6 +143,11 @@ def last_numbers(connection: Connection, job_ids: Collection[str]) -> dict[str, 
 def trials(connection: Connection, keys: Collection[tuple[str, int]]) -> list[Trial]:
     """Load the trials of these job ids and trial numbers that exist."""
     return _records(Trial, _rows(connection, _trials, {"keys": json.dumps(list(keys))}))
+
+
+def succeeded(connection: Connection, job_id: str) -> list[Trial]:
+    """Load all Succeeded trials of a job, ascending by trial number; not for the hot path."""
+    return _records(Trial, _rows(connection, _succeeded, {"job_id": job_id}))
 
 
 def batch_sizes(connection: Connection, job_ids: Collection[str]) -> dict[str, list[int]]:

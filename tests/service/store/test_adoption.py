@@ -158,7 +158,7 @@ def test_without_a_zone_times_are_this_machines(reference: Path, url_of: UrlOf) 
 
 def test_the_backup_is_the_database_as_it_was(reference: Path, url_of: UrlOf, contents: Contents) -> None:
     before = contents(reference)
-    backup = adoption.adopt(url_of(reference), UTC)
+    backup = adoption.adopt(url_of(reference), UTC).backup
     assert backup.parent == reference.parent
     assert backup.name.startswith("reference.db.backup-")
     assert contents(backup) == before
@@ -278,8 +278,11 @@ def test_the_dispatched_exploration_survives(reference: Path, url_of: UrlOf, ser
     )
 
 
-def test_a_stream_that_the_reference_lost_starts_again_from_its_seed(reference: Path, url_of: UrlOf) -> None:
-    change(reference, "UPDATE Job SET mab_random_generator_state = 'null', mab_seed = 7")
+@pytest.mark.parametrize("text", ["null", "{}", "not JSON"])
+def test_a_stream_that_the_reference_lost_starts_again_from_its_seed(
+    reference: Path, url_of: UrlOf, text: str
+) -> None:
+    change(reference, f"UPDATE Job SET mab_random_generator_state = '{text}', mab_seed = 7")  # noqa: S608  (above)
     adoption.adopt(url_of(reference), UTC)
     assert {state for (state,) in ask(reference, "SELECT mab_random_generator_state FROM Job")} == {seeded(7)}
 
@@ -309,3 +312,46 @@ def test_a_bound_that_an_unconverged_trial_had_sunk_is_lifted(reference: Path, u
     )
     assert none is None
     assert size == default
+
+
+@pytest.mark.parametrize("poison", ["energy = 9e999", "time = 0, energy = 0", "energy = 1e200", "time = -1"])
+def test_results_that_poison_a_job_become_failures_and_the_job_goes_on(
+    reference: Path, url_of: UrlOf, serve: Serve, poison: str
+) -> None:
+    ((job_id, size, seen),) = ask(
+        reference,
+        "SELECT job_id, batch_size, num_observations FROM GaussianTsArmState "
+        "JOIN Job USING (job_id) WHERE num_observations > 3 AND window_size = 0 ORDER BY 1, 2 LIMIT 1",
+    )
+    change(
+        reference,
+        f"UPDATE Trial SET {poison}, converged = 1 WHERE job_id = '{job_id}' "  # noqa: S608  (of the file itself)
+        f"AND trial_number = (SELECT min(trial_number) FROM Trial WHERE job_id = '{job_id}' "
+        f"AND batch_size = {size} AND status = 'Succeeded');"
+        f"UPDATE Job SET min_cost = 0 WHERE job_id = '{job_id}'",
+    )
+    assert adoption.adopt(url_of(reference), UTC).failed_trials == 1
+    ((now, mean),) = ask(
+        reference,
+        "SELECT num_observations, param_mean FROM GaussianTsArmState "  # noqa: S608  (of the file itself)
+        f"WHERE job_id = '{job_id}' AND batch_size = {size}",
+    )
+    assert isinstance(seen, int)
+    assert now == seen - 1
+    rewards = [
+        -(0.5 * e + 0.5 * power * t)  # type: ignore[operator]
+        for e, t, power in ask(
+            reference,
+            "SELECT energy, time, max_power FROM Trial JOIN Job USING (job_id) "  # noqa: S608  (the same)
+            f"WHERE job_id = '{job_id}' AND batch_size = {size} AND status = 'Succeeded'",
+        )
+    ]
+    assert mean == pytest.approx(np.mean(rewards))
+    ((lowest,),) = ask(reference, f"SELECT min_cost FROM Job WHERE job_id = '{job_id}'")  # noqa: S608  (the same)
+    assert isinstance(lowest, float)
+    assert lowest > 1
+    with serve(reference) as database:
+        (trial,) = asyncio.run(
+            database.transact(partial(run_batch, commands=[Suggest(str(job_id))], now=datetime.now(UTC)))
+        )
+        assert isinstance(trial, Trial)

@@ -47,19 +47,14 @@ def upgrade() -> None:
 
 
 def seed_streams() -> None:
-    """Give every job without a stream one: from its seed, else from the operating system's entropy.
-
-    The reference keeps none for a job without a seed and, under NumPy releases whose generators no longer
-    hand out their state on pickling, a JSON null for the others.
-    """
-    job = sa.table("Job", sa.column("job_id"), sa.column("mab_seed"), sa.column("mab_random_generator_state"))
+    """Give every job without a stream one from the operating system's entropy."""
+    job = sa.table("Job", sa.column("job_id"), sa.column("mab_random_generator_state"))
     connection = op.get_bind()
-    state = job.c.mab_random_generator_state
-    without = connection.execute(
-        sa.select(job.c.job_id, job.c.mab_seed).where(sa.or_(state.is_(None), state == "null"))
+    without = connection.scalars(
+        sa.select(job.c.job_id).where(job.c.mab_random_generator_state.is_(None))
     ).all()
-    for job_id, seed in without:
-        stream = json.dumps(np.random.default_rng(seed).bit_generator.state)
+    for job_id in without:
+        stream = json.dumps(np.random.default_rng().bit_generator.state)
         connection.execute(
             sa.update(job).where(job.c.job_id == job_id).values(mab_random_generator_state=stream)
         )
