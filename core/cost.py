@@ -3,7 +3,8 @@
 from core.errors import CostOutOfRange
 from core.records import Terms
 
-HIGHEST_COST = 1e100
+# Joules, seconds or watts: far beyond any training, and squares of it are still numbers.
+LARGEST_QUANTITY = 1e100
 
 
 def cost_of(terms: Terms, time: float, energy: float) -> float:
@@ -27,11 +28,11 @@ def reported_cost(terms: Terms, time: float, energy: float) -> float:
             1e100 joules (beyond which variances overflow).
     """
     cost = cost_of(terms, time, energy)
-    if 0 < cost <= HIGHEST_COST:
+    if 0 < cost <= LARGEST_QUANTITY:
         return cost
     if cost > 0:
         raise CostOutOfRange(
-            f"time {time} s and energy {energy} J make a cost above {HIGHEST_COST:g} J; "
+            f"time {time} s and energy {energy} J make a cost above {LARGEST_QUANTITY:g} J; "
             "check the units: seconds, joules, watts"
         )
     raise CostOutOfRange(

@@ -1,18 +1,22 @@
 """Making a job sound that another server has kept: one whose measurements were never refused."""
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import chain
+from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.cost import cost_of, reported_cost
+from core.cost import LARGEST_QUANTITY, reported_cost
 from core.decisions import fit
 from core.errors import CostOutOfRange
 from core.kernels import stream
 from core.needs import Fit
 from core.records import Arm, Job, Result, Trial, TrialStatus
 from core.streams import seeded
-from core.zeus import rewards_of
+from core.zeus import rewards_of, with_cost
 
 
 class Mended(Struct, frozen=True):
@@ -36,29 +40,31 @@ def mend(job: Job, trials: Sequence[Trial], arms: Mapping[int, Arm], entropy: in
         arms: Its arms by batch size.
         entropy: Bits from the operating system.
     """
-    unsound = [trial for trial in trials if not _has_cost(job, trial)]
-    sound = [trial for trial in trials if _has_cost(job, trial)]
+    sound: dict[int, list[Trial]] = {batch_size: [] for batch_size in arms}
+    unsound: list[Trial] = []
+    for trial in trials:
+        if _has_cost(job, trial):
+            sound.setdefault(trial.batch_size, []).append(trial)
+        else:
+            unsound.append(trial)
     affected = {trial.batch_size for trial in unsound}
+    affected.update(size for size, arm in arms.items() if not math.isfinite(arm.param_mean))
+    start = replace(job, min_cost=None, min_cost_batch_size=job.default_batch_size)
+    converged = sorted(chain.from_iterable(sound.values()), key=attrgetter("trial_number"))
     return Mended(
-        replace(_with_lowest_cost(job, sound), mab_random_generator_state=_stream_of(job, entropy)),
+        replace(reduce(with_cost, converged, start), mab_random_generator_state=_stream_of(job, entropy)),
         tuple(
             replace(trial, status=TrialStatus.FAILED, time=None, energy=None, converged=None)
             for trial in unsound
         ),
-        tuple(
-            _refitted(job, arm, [_result(trial) for trial in sound if trial.batch_size == size])
-            for size, arm in arms.items()
-            if size in affected
-        ),
+        tuple(_refitted(job, arm, sound[size]) for size, arm in arms.items() if size in affected),
     )
 
 
-def _result(trial: Trial) -> Result:
-    return Result(trial.trial_number, trial.time or 0.0, trial.energy or 0.0)
-
-
 def _has_cost(job: Job, trial: Trial) -> bool:
-    if trial.time is None or trial.energy is None or not trial.time > 0 or not trial.energy >= 0:
+    if trial.time is None or trial.energy is None:
+        return False
+    if not (0 < trial.time <= LARGEST_QUANTITY and 0 <= trial.energy <= LARGEST_QUANTITY):
         return False
     try:
         reported_cost(job, trial.time, trial.energy)
@@ -67,25 +73,20 @@ def _has_cost(job: Job, trial: Trial) -> bool:
     return True
 
 
-def _with_lowest_cost(job: Job, trials: Sequence[Trial]) -> Job:
-    lowest, batch_size = None, job.default_batch_size
-    for trial in trials:
-        result = _result(trial)
-        cost = cost_of(job, result.time, result.energy)
-        if trial.converged and (lowest is None or cost < lowest):
-            lowest, batch_size = cost, trial.batch_size
-    return replace(job, min_cost=lowest, min_cost_batch_size=batch_size)
-
-
 def _stream_of(job: Job, entropy: int) -> str:
     try:
         stream.decode([job.mab_random_generator_state])
-    except ValueError:
+    except (ValueError, TypeError):
         return seeded(entropy if job.mab_seed is None else job.mab_seed)
     return job.mab_random_generator_state
 
 
-def _refitted(job: Job, arm: Arm, results: Sequence[Result]) -> Arm:
+def _refitted(job: Job, arm: Arm, trials: Sequence[Trial]) -> Arm:
+    results = [
+        Result(trial.trial_number, trial.time, trial.energy)
+        for trial in trials
+        if trial.time is not None and trial.energy is not None
+    ]
     rewards = rewards_of(job, results[:-1], results[-1]) if results else []
     ((posterior,),) = fit([Fit(job, [rewards])])
     return replace(

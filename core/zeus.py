@@ -142,11 +142,11 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         converged=verdict.converged,
     )
     arm, sums = yield from _learn(job, ended.batch_size, Result(said.trial_number, said.time, said.energy))
-    return Reported(verdict, ended, _with_cost(job, ended), arm, sums)
+    return Reported(verdict, ended, with_cost(job, ended), arm, sums)
 
 
-def _with_cost(job: Job, ended: Trial) -> Job:
-    """Let a converged trial lower the job's minimum; one that did not converge never does."""
+def with_cost(job: Job, ended: Trial) -> Job:
+    """Let a converged trial lower the job's lowest cost; one that did not converge never does."""
     if not ended.converged or ended.time is None or ended.energy is None:
         return job
     cost = cost_of(job, ended.time, ended.energy)

@@ -92,9 +92,14 @@ def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
         # What has been imported stays: a full collection that went through it would hold requests for 40 ms.
         gc.collect()
         gc.freeze()
-        address, bound = listener.getsockname()[:2]
-        click.echo(f"batchbandit serves {database.file} on http://{address}:{bound}", err=True)
+        click.echo(f"batchbandit serves {database.file} on {url_of(listener)}", err=True)
         server.run(sockets=[listener])
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return where a socket listens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -103,14 +108,17 @@ def listening(host: str, port: int) -> socket.socket:
     Raises:
         Refused: The address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise Refused(f"there is no address {host!r} to listen on ({error}); use another --host") from error
+    family, _, _, _, address = found[0]
+    try:
+        return socket.create_server(address, family=family)
     except OSError as error:
-        reason = str(error) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise Refused(
-            f"cannot listen on {host}, port {port} ({reason}); stop what listens there, "
-            "or use another --host or --port"
+            f"cannot listen on {host}, port {port} ({os.strerror(error.errno or 0)}); "
+            "stop what listens there, or use another --host or --port"
         ) from error
 
 
@@ -147,8 +155,8 @@ def adopt(timezone: str | None, database_url: str) -> None:
     click.echo(f"Adopted; its times were read as those of {zone} and are UTC now. Backup: {adopted.backup}")
     if adopted.failed_trials:
         click.echo(
-            f"{adopted.failed_trials} trials with a time, an energy or a cost that is not above 0 and finite "
-            "are Failed now; their arms were refitted without them."
+            f"Trials that are Failed now, since their time, energy or cost is out of range: "
+            f"{adopted.failed_trials}. Their arms were refitted without them."
         )
 
 

@@ -58,6 +58,9 @@ class BodyTooLarge(ServiceError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     problem = "body-too-large"
+    headers: ClassVar[dict[str, str]] = {
+        "Connection": "close"
+    }  # else the rest of it would be read and dropped
 
 
 class UnknownJob(ServiceError):

@@ -119,7 +119,7 @@ def _answer(dossier: Dossier, need: Stored) -> object:
         case Explorations():
             return dossier.explorations()
         case Arms():
-            return dossier.all_arms()
+            return dossier.arms()
         case RunningSums():
             return dossier.sums_of(need.batch_size)
         case Results():
@@ -130,8 +130,8 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     """Write what has changed in dossiers: one statement a kind of change."""
     dossiers = list(dossiers)
     jobs = [(dossier, dossier.job) for dossier in dossiers if dossier.job is not None]
-    trials = [(trial, number in d.dispatched) for d in dossiers for number, trial in d.trials.items()]
-    arms = [(arm, size in d.born) for d in dossiers for size, arm in d.arms.items()]
+    trials = [(trial, number in d.dispatched) for d in dossiers for number, trial in d.changed_trials.items()]
+    arms = [(arm, size in d.born) for d in dossiers for size, arm in d.changed_arms.items()]
     writing.delete_jobs(connection, {d.job_id: d.last_number for d in dossiers if d.is_deleted})
     writing.insert_jobs(connection, [(job, d.read_batch_sizes or ()) for d, job in jobs if d.is_new])
     writing.update_jobs(connection, [job for d, job in jobs if d.is_changed and not d.is_new])
@@ -139,4 +139,4 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     writing.update_trials(connection, [trial for trial, is_new in trials if not is_new])
     writing.insert_arms(connection, [arm for arm, is_new in arms if is_new])
     writing.update_arms(connection, [arm for arm, is_new in arms if not is_new])
-    writing.replace_sums(connection, [sums for d in dossiers for sums in d.sums.values()])
+    writing.replace_sums(connection, [sums for d in dossiers for sums in d.changed_sums.values()])

@@ -85,7 +85,7 @@ class GroupCommit:
             size = min(len(self._waiting), LARGEST_BATCH)
             taken = [self._waiting.popleft() for _ in range(size)]
             batch = [(command, answer) for command, answer in taken if not answer.cancelled()]
-            outcomes = await self._commit([command for command, _ in batch])
+            outcomes = await self._commit([command for command, _ in batch]) if batch else []
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 if answer.cancelled():  # whoever asked has gone; what they asked for is done
                     continue

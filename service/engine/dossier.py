@@ -30,9 +30,9 @@ class Dossier:
         self.is_deleted = False
         self.is_new = False
         self.is_changed = False
-        self.trials: dict[int, Trial] = {}
-        self.arms: dict[int, Arm] = {}
-        self.sums: dict[int, Sums] = {}
+        self.changed_trials: dict[int, Trial] = {}
+        self.changed_arms: dict[int, Arm] = {}
+        self.changed_sums: dict[int, Sums] = {}
         self.dispatched: set[int] = set()
         self.born: set[int] = set()
 
@@ -56,37 +56,37 @@ class Dossier:
 
     def dispatch(self, trial: Trial) -> None:
         """Add a trial."""
-        self.trials[trial.trial_number] = trial
+        self.changed_trials[trial.trial_number] = trial
         self.dispatched.add(trial.trial_number)
 
     def end(self, trial: Trial) -> None:
         """Let a trial end as it says."""
-        self.trials[trial.trial_number] = trial
+        self.changed_trials[trial.trial_number] = trial
 
     def bear(self, arms: Iterable[Arm]) -> None:
         """Add arms."""
         for arm in arms:
-            self.arms[arm.batch_size] = arm
+            self.changed_arms[arm.batch_size] = arm
             self.born.add(arm.batch_size)
 
     def learn(self, arm: Arm, sums: Sums | None) -> None:
         """Give an arm its new posterior and, where it lives on them, its new sums."""
-        self.arms[arm.batch_size] = arm
+        self.changed_arms[arm.batch_size] = arm
         if sums is not None:
-            self.sums[arm.batch_size] = sums
+            self.changed_sums[arm.batch_size] = sums
 
     def trial_of(self, number: int) -> Trial | None:
         """Return a trial that a command names, None where there is no such trial."""
-        return self.trials.get(number) or self.read_trials.get(number)
+        return self.changed_trials.get(number) or self.read_trials.get(number)
 
-    def all_arms(self) -> dict[int, Arm]:
+    def arms(self) -> dict[int, Arm]:
         """Return the arms by batch size, ascending."""
-        return dict(sorted(({**(self.read_arms or {})} | self.arms).items()))
+        return dict(sorted({**(self.read_arms or {}), **self.changed_arms}.items()))
 
     def explorations(self) -> dict[int, list[Trial]]:
         """Return the explorations that have not failed: by batch size, ascending by trial number."""
         grouped: dict[int, list[Trial]] = {}
-        for _, trial in sorted(({**(self.read_explorations or {})} | self.trials).items()):
+        for _, trial in sorted({**(self.read_explorations or {}), **self.changed_trials}.items()):
             if trial.type is TrialType.EXPLORATION and trial.status is not TrialStatus.FAILED:
                 grouped.setdefault(trial.batch_size, []).append(trial)
         return grouped
@@ -97,7 +97,7 @@ class Dossier:
             *self.read_results[batch_size],
             *(
                 Result(trial.trial_number, trial.time, trial.energy)
-                for trial in self.trials.values()
+                for trial in self.changed_trials.values()
                 if trial.batch_size == batch_size and trial.time is not None and trial.energy is not None
             ),
         ]
@@ -105,4 +105,4 @@ class Dossier:
 
     def sums_of(self, batch_size: int) -> Sums | None:
         """Return the running sums of a batch size, None where it has none."""
-        return self.sums.get(batch_size) or self.read_sums[batch_size]
+        return self.changed_sums.get(batch_size) or self.read_sums[batch_size]

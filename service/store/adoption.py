@@ -137,9 +137,14 @@ def mend_jobs(connection: Connection) -> int:
     """Make every job sound that the reference left otherwise; return how many trials had to become Failed."""
     mended_trials = 0
     for job_id in connection.scalars(sa.select(schema.job.c.job_id)).all():
-        (job,) = reading.jobs(connection, [job_id])
-        trials = reading.succeeded(connection, job_id)
-        mended = mend(job, trials, reading.arms(connection, [job_id])[job_id], secrets.randbits(128))
+        try:
+            (job,) = reading.jobs(connection, [job_id])
+            arms = reading.arms(connection, [job_id])[job_id]
+            mended = mend(job, reading.succeeded(connection, job_id), arms, secrets.randbits(128))
+        except (ValueError, TypeError, LookupError) as error:
+            raise OpeningError(
+                f"job {job_id} cannot be read ({error}); correct it and adopt again"
+            ) from error
         writing.update_jobs(connection, [mended.job])
         writing.update_trials(connection, mended.trials)
         writing.update_arms(connection, mended.arms)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -138,27 +139,37 @@ def parse(body: bytes) -> Any:  # noqa: ANN401  (any JSON)
 
 
 def find_flaw(body: object) -> Flaw | None:
-    """Find a value that JSON text can carry and the service cannot take, or nesting that is too deep."""
-    # A node knows its parent, so that a place is spelt out only for the flaw that is found.
-    waiting: list[Node] = [Node(None, "body", body, 0)]
+    """Find what JSON text can carry and the service cannot take: in values, in names, in nesting."""
+    # Containers alone become nodes, and a place is spelt out only for the flaw that is found.
+    waiting = [Node(None, "body", body, 0)]
     while waiting:
         node = waiting.pop()
-        value = node.value
         if node.depth > DEEPEST:
             return Flaw(node.place(), "Expected a flat object, but it is nested too deeply", "value_error")
-        if isinstance(value, float) and not math.isfinite(value) and node.place() != ("body", "metric"):
-            return Flaw(node.place(), "Expected a finite number", "value_error.number.not_finite")
-        if isinstance(value, str) and not is_text(value):
-            return Flaw(node.place(), "Expected text without lone surrogates", "value_error.str")
-        if isinstance(value, dict):
-            waiting.extend(Node(node, name, member, node.depth + 1) for name, member in value.items())
-        elif isinstance(value, list):
-            waiting.extend(Node(node, index, member, node.depth + 1) for index, member in enumerate(value))
+        for name, member in members_of(node.value):
+            if isinstance(name, str) and not is_text(name):
+                return Flaw(node.place(), "Expected names without lone surrogates", "value_error.str")
+            if isinstance(member, float) and not math.isfinite(member):
+                if (node.depth, name) != (0, "metric"):
+                    place = Node(node, name, member, 0).place()
+                    return Flaw(place, "Expected a finite number", "value_error.number.not_finite")
+            elif isinstance(member, str) and not is_text(member):
+                place = Node(node, name, member, 0).place()
+                return Flaw(place, "Expected text without lone surrogates", "value_error.str")
+            elif isinstance(member, dict | list) and member:
+                waiting.append(Node(node, name, member, node.depth + 1))
     return None
 
 
+def members_of(value: object) -> Iterable[tuple[str | int, object]]:
+    """Return what stands in a JSON object or array, by name or index; nothing where it is neither."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
 class Node(NamedTuple):
-    """A value in a body, and where it stands."""
+    """Something in a body, and where it stands."""
 
     parent: "Node | None"
     name: str | int
@@ -178,10 +189,9 @@ class Node(NamedTuple):
 def is_text(value: str) -> bool:
     """Tell whether a string is Unicode text, which can be kept; JSON escapes can spell others."""
     try:
-        value.encode()
+        return value.isascii() or bool(value.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def flaw_of(error: msgspec.ValidationError, origin: str) -> Flaw:
@@ -192,6 +202,8 @@ def flaw_of(error: msgspec.ValidationError, origin: str) -> Flaw:
     match = _PLACE.match(str(error))
     sentence, path = (match["sentence"], match["path"] or "") if match else (str(error), "")
     loc = [name or (int(index) if index.isdigit() else index) for name, index in _STEP.findall(path)]
+    if "matching regex" in sentence:
+        sentence = "Expected text without NUL characters"
     missing = _MISSING.search(sentence)
     if missing:
         return Flaw((origin, *loc, missing[1]), "Expected this required member", "value_error.missing")

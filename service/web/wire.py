@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from core.cost import LARGEST_QUANTITY
 from core.records import Report, Specification
 from service.errors import Flaw
 
@@ -14,8 +15,6 @@ NO_NUL = r"^[^\x00]*$"
 JobId = Annotated[str, Meta(min_length=1, max_length=400, pattern=NO_NUL)]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-# Far beyond any training, and squares of it are still numbers.
-LARGEST_QUANTITY = 1e100
 Quantity = Annotated[float, Meta(gt=0, le=LARGEST_QUANTITY)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.cost import HIGHEST_COST, cost_of, reported_cost
+from core.cost import LARGEST_QUANTITY, cost_of, reported_cost
 from core.errors import CostOutOfRange
 from core.records import Job
 
@@ -25,9 +25,9 @@ def test_cost_weighs_energy_against_what_full_power_would_have_used(
 
 
 def test_the_highest_cost_counts_and_the_next_float_is_refused(make_job: MakeJob) -> None:
-    assert reported_cost(make_job(), time=1.0, energy=HIGHEST_COST) == HIGHEST_COST
+    assert reported_cost(make_job(), time=1.0, energy=LARGEST_QUANTITY) == LARGEST_QUANTITY
     with pytest.raises(CostOutOfRange, match=r"above 1e\+100 J.*check the units: seconds, joules, watts"):
-        reported_cost(make_job(), time=1.0, energy=math.nextafter(HIGHEST_COST, math.inf))
+        reported_cost(make_job(), time=1.0, energy=math.nextafter(LARGEST_QUANTITY, math.inf))
 
 
 def test_a_cost_that_overflows_is_refused(make_job: MakeJob) -> None:
@@ -58,6 +58,6 @@ def test_whatever_is_reported_makes_a_cost_in_bounds_or_a_refusal(
     try:
         cost = reported_cost(job, time, energy)
     except CostOutOfRange:
-        assert not 0 < cost_of(job, time, energy) <= HIGHEST_COST
+        assert not 0 < cost_of(job, time, energy) <= LARGEST_QUANTITY
     else:
-        assert 0 < cost <= HIGHEST_COST
+        assert 0 < cost <= LARGEST_QUANTITY

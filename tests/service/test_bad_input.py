@@ -209,6 +209,8 @@ BODIES: dict[str, bytes] = {
     "UTF-16": '{"job_id": "job-1"}'.encode("utf-16"),
     "a byte order mark": b"\xef\xbb\xbf{}",
     "a lone surrogate": b'{"job_id": "\\ud800", "job_id_prefix": "\\ud800"}',
+    "a lone surrogate in a name": b'{"job_id": "job-1", "\\ud800": NaN}',
+    "a lone surrogate in a name and its value": b'{"\\ud800": {"a": "\\ud801"}}',
     "an array": b"[]",
     "a number": b"1",
     "null": b"null",
@@ -250,6 +252,7 @@ def test_a_body_that_says_it_is_huge_is_not_waited_for(server: Server) -> None:
     with closing(connection_to(server)) as connection:
         connection.sendall(head.encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+        assert connection.recv(1000) == b"", "nothing more is read"
 
 
 def test_what_is_not_http_gets_an_answer_that_no_cache_keeps(server: Server) -> None:

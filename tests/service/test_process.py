@@ -124,10 +124,16 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     assert "missing" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert serve(BATCHBANDIT_PORT="http").returncode == 2
+    assert serve(BATCHBANDIT_HOST="256.0.0.1", BATCHBANDIT_PORT="0").returncode == 2
+
+
+@pytest.mark.parametrize("host", ["256.0.0.1", "[::1]", "é..x", "a" * 70, "203.0.113.1"])
+def test_an_address_that_cannot_be_had_is_said(tmp_path: Path, host: str) -> None:
     file = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
-    nowhere = serve(BATCHBANDIT_HOST="256.0.0.1", BATCHBANDIT_PORT="0", BATCHBANDIT_DATABASE_URL=file)
-    assert nowhere.returncode != 0
-    assert "Traceback" not in nowhere.stderr
+    refused = serve("--host", host, "--port", "0", "--database-url", file)
+    assert refused.returncode == 2
+    assert "--host" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_port_that_is_taken_is_said(server: Server, tmp_path: Path) -> None:

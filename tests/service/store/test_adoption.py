@@ -278,11 +278,11 @@ def test_the_dispatched_exploration_survives(reference: Path, url_of: UrlOf, ser
     )
 
 
-@pytest.mark.parametrize("text", ["null", "{}", "not JSON"])
+@pytest.mark.parametrize("text", ["'null'", "'{}'", "'not JSON'", "x'00'", "NULL"])
 def test_a_stream_that_the_reference_lost_starts_again_from_its_seed(
     reference: Path, url_of: UrlOf, text: str
 ) -> None:
-    change(reference, f"UPDATE Job SET mab_random_generator_state = '{text}', mab_seed = 7")  # noqa: S608  (above)
+    change(reference, f"UPDATE Job SET mab_random_generator_state = {text}, mab_seed = 7")  # noqa: S608  (above)
     adoption.adopt(url_of(reference), UTC)
     assert {state for (state,) in ask(reference, "SELECT mab_random_generator_state FROM Job")} == {seeded(7)}
 
@@ -355,3 +355,20 @@ def test_results_that_poison_a_job_become_failures_and_the_job_goes_on(
             database.transact(partial(run_batch, commands=[Suggest(str(job_id))], now=datetime.now(UTC)))
         )
         assert isinstance(trial, Trial)
+
+
+@pytest.mark.parametrize("oddity", ["stage = 'Foo'", "mab_seed = -4, mab_random_generator_state = '{}'"])
+def test_a_job_that_cannot_be_read_is_named_and_nothing_is_adopted(
+    reference: Path, url_of: UrlOf, contents: Contents, oddity: str
+) -> None:
+    change(reference, f"UPDATE Job SET {oddity}")  # noqa: S608  (above)
+    before = contents(reference)
+    with pytest.raises(OpeningError, match="cannot be read"):
+        adoption.adopt(url_of(reference), UTC)
+    assert contents(reference) == before
+
+
+def test_an_arm_that_an_infinite_result_had_spoilt_is_refitted(reference: Path, url_of: UrlOf) -> None:
+    change(reference, "UPDATE GaussianTsArmState SET param_mean = -9e999, num_observations = 1")
+    adoption.adopt(url_of(reference), UTC)
+    assert ask(reference, "SELECT count(*) FROM GaussianTsArmState WHERE param_mean < -1e300") == [(0,)]

@@ -47,14 +47,14 @@ def upgrade() -> None:
 
 
 def seed_streams() -> None:
-    """Give every job without a stream one from the operating system's entropy."""
-    job = sa.table("Job", sa.column("job_id"), sa.column("mab_random_generator_state"))
+    """Give every job without a stream one: from its seed, else from the operating system's entropy."""
+    job = sa.table("Job", sa.column("job_id"), sa.column("mab_seed"), sa.column("mab_random_generator_state"))
     connection = op.get_bind()
-    without = connection.scalars(
-        sa.select(job.c.job_id).where(job.c.mab_random_generator_state.is_(None))
+    without = connection.execute(
+        sa.select(job.c.job_id, job.c.mab_seed).where(job.c.mab_random_generator_state.is_(None))
     ).all()
-    for job_id in without:
-        stream = json.dumps(np.random.default_rng().bit_generator.state)
+    for job_id, seed in without:
+        stream = json.dumps(np.random.default_rng(seed).bit_generator.state)
         connection.execute(
             sa.update(job).where(job.c.job_id == job_id).values(mab_random_generator_state=stream)
         )
