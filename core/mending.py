@@ -2,9 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from itertools import chain
-from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,7 +13,7 @@ from core.kernels import stream
 from core.needs import Fit
 from core.records import Arm, Job, Result, Trial, TrialStatus
 from core.streams import seeded
-from core.zeus import rewards_of, with_cost
+from core.zeus import arm_of, rewards_of, with_cost
 
 
 class Mended(Struct, frozen=True):
@@ -40,37 +37,39 @@ def mend(job: Job, trials: Sequence[Trial], arms: Mapping[int, Arm], entropy: in
         arms: Its arms by batch size.
         entropy: Bits from the operating system.
     """
-    sound: dict[int, list[Trial]] = {batch_size: [] for batch_size in arms}
+    sound: dict[int, list[Result]] = {batch_size: [] for batch_size in arms}
     unsound: list[Trial] = []
+    job = replace(job, min_cost=None, min_cost_batch_size=job.default_batch_size)
     for trial in trials:
-        if _has_cost(job, trial):
-            sound.setdefault(trial.batch_size, []).append(trial)
-        else:
+        result = _result_of(job, trial)
+        if result is None:
             unsound.append(trial)
+        else:
+            sound.setdefault(trial.batch_size, []).append(result)
+            job = with_cost(job, trial)
     affected = {trial.batch_size for trial in unsound}
     affected.update(size for size, arm in arms.items() if not math.isfinite(arm.param_mean))
-    start = replace(job, min_cost=None, min_cost_batch_size=job.default_batch_size)
-    converged = sorted(chain.from_iterable(sound.values()), key=attrgetter("trial_number"))
     return Mended(
-        replace(reduce(with_cost, converged, start), mab_random_generator_state=_stream_of(job, entropy)),
+        replace(job, mab_random_generator_state=_stream_of(job, entropy)),
         tuple(
             replace(trial, status=TrialStatus.FAILED, time=None, energy=None, converged=None)
             for trial in unsound
         ),
-        tuple(_refitted(job, arm, sound[size]) for size, arm in arms.items() if size in affected),
+        tuple(_refitted(job, size, sound[size]) for size in arms if size in affected),
     )
 
 
-def _has_cost(job: Job, trial: Trial) -> bool:
+def _result_of(job: Job, trial: Trial) -> Result | None:
+    """Return what a trial measured, None where this service would have refused it."""
     if trial.time is None or trial.energy is None:
-        return False
+        return None
     if not (0 < trial.time <= LARGEST_QUANTITY and 0 <= trial.energy <= LARGEST_QUANTITY):
-        return False
+        return None
     try:
         reported_cost(job, trial.time, trial.energy)
     except CostOutOfRange:
-        return False
-    return True
+        return None
+    return Result(trial.trial_number, trial.time, trial.energy)
 
 
 def _stream_of(job: Job, entropy: int) -> str:
@@ -81,18 +80,7 @@ def _stream_of(job: Job, entropy: int) -> str:
     return job.mab_random_generator_state
 
 
-def _refitted(job: Job, arm: Arm, trials: Sequence[Trial]) -> Arm:
-    results = [
-        Result(trial.trial_number, trial.time, trial.energy)
-        for trial in trials
-        if trial.time is not None and trial.energy is not None
-    ]
+def _refitted(job: Job, batch_size: int, results: Sequence[Result]) -> Arm:
     rewards = rewards_of(job, results[:-1], results[-1]) if results else []
     ((posterior,),) = fit([Fit(job, [rewards])])
-    return replace(
-        arm,
-        param_mean=posterior.mean,
-        param_precision=posterior.precision,
-        reward_precision=posterior.reward_precision,
-        num_observations=len(rewards),
-    )
+    return arm_of(job, batch_size, posterior, len(rewards))

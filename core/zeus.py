@@ -99,12 +99,13 @@ def _bear(
     ]
     posteriors = yield from needs.posteriors(job, rewards)
     return tuple(
-        _arm(job, batch_size, posterior, len(seen))
+        arm_of(job, batch_size, posterior, len(seen))
         for batch_size, posterior, seen in zip(batch_sizes, posteriors, rewards, strict=True)
     )
 
 
-def _arm(job: Job, batch_size: int, posterior: Posterior, observations: int) -> Arm:
+def arm_of(job: Job, batch_size: int, posterior: Posterior, observations: int) -> Arm:
+    """Return the arm of a batch size that was fitted on so many observations."""
     return Arm(
         job_id=job.job_id,
         batch_size=batch_size,
@@ -170,10 +171,10 @@ def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, tu
         if job.window_size > 0 or len(others) < MOST_REFITTED:
             rewards = rewards_of(job, others, result)
             posteriors = yield from needs.posteriors(job, [rewards])
-            return _arm(job, batch_size, posteriors[0], len(rewards)), None
+            return arm_of(job, batch_size, posteriors[0], len(rewards)), None
         known = sums_of(job.job_id, batch_size, others)
     sums = known.plus(result)
-    return _arm(job, batch_size, posterior_of(job, sums), sums.num_results), sums
+    return arm_of(job, batch_size, posterior_of(job, sums), sums.num_results), sums
 
 
 def rewards_of(job: Job, others: Sequence[Result], result: Result) -> list[float]:

@@ -4,6 +4,8 @@ import gc
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -26,9 +28,18 @@ database_url = click.option(
 
 
 class Refused(click.ClickException):
-    """A database that cannot be used: its sentence goes to standard error."""
+    """An address or a database that cannot be used: its sentence goes to standard error."""
 
     exit_code = 2
+
+
+@contextmanager
+def refusals_said() -> Iterator[None]:
+    """Leave with the sentence of a database that cannot be used."""
+    try:
+        yield
+    except OpeningError as error:
+        raise Refused(str(error)) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,10 +79,8 @@ def main() -> None:
 def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
     """Run the service until SIGTERM or SIGINT."""
     with listening(host, port) as listener:
-        try:
+        with refusals_said():
             database = SQLiteDatabase.open(database_url)
-        except OpeningError as error:
-            raise Refused(str(error)) from error
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(database, queue_limit),
@@ -131,10 +140,8 @@ def db() -> None:
 @database_url
 def upgrade(database_url: str) -> None:
     """Bring a database of an older release to this one's revision, after a backup copy."""
-    try:
+    with refusals_said():
         backup = adoption.upgrade(database_url)
-    except OpeningError as error:
-        raise Refused(str(error)) from error
     click.echo("Already at this release's revision." if backup is None else f"Upgraded. Backup: {backup}")
 
 
@@ -147,10 +154,8 @@ def upgrade(database_url: str) -> None:
 @database_url
 def adopt(timezone: str | None, database_url: str) -> None:
     """Make a database that the reference server wrote this service's own, after a backup copy."""
-    try:
+    with refusals_said():
         adopted = adoption.adopt(database_url, None if timezone is None else zone_of(timezone))
-    except OpeningError as error:
-        raise Refused(str(error)) from error
     zone = timezone or "this machine's time zone"
     click.echo(f"Adopted; its times were read as those of {zone} and are UTC now. Backup: {adopted.backup}")
     if adopted.failed_trials:

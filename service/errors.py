@@ -58,9 +58,11 @@ class BodyTooLarge(ServiceError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     problem = "body-too-large"
-    headers: ClassVar[dict[str, str]] = {
-        "Connection": "close"
-    }  # else the rest of it would be read and dropped
+    # Else the rest of the body would be read and dropped.
+    headers: ClassVar[dict[str, str]] = {"Connection": "close"}
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes; send a smaller one.")
 
 
 class UnknownJob(ServiceError):

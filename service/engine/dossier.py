@@ -15,9 +15,9 @@ class Dossier:
     the highest trial number ever given under the name of a job that is gone.
     """
 
-    def __init__(self, job_id: str, job: Job | None = None, last_number: int = 0) -> None:
+    def __init__(self, job_id: str, last_number: int = 0) -> None:
         self.job_id = job_id
-        self.job = job
+        self.job: Job | None = None
         self.last_number = last_number
 
         self.read_trials: dict[int, Trial] = {}
@@ -45,7 +45,7 @@ class Dossier:
 
     def deleted(self) -> Self:
         """Return a dossier of which nothing is left but the highest trial number."""
-        rest = type(self)(self.job_id, None, self.job.last_trial_number if self.job else self.last_number)
+        rest = type(self)(self.job_id, self.job.last_trial_number if self.job else self.last_number)
         rest.is_deleted = True
         return rest
 
@@ -75,9 +75,10 @@ class Dossier:
         if sums is not None:
             self.changed_sums[arm.batch_size] = sums
 
-    def trial_of(self, number: int) -> Trial | None:
-        """Return a trial that a command names, None where there is no such trial."""
-        return self.changed_trials.get(number) or self.read_trials.get(number)
+    def trial_of(self, batch_size: int, number: int) -> Trial | None:
+        """Return a trial that a command names, None where there is no such trial at that batch size."""
+        trial = self.changed_trials.get(number) or self.read_trials.get(number)
+        return trial if trial is not None and trial.batch_size == batch_size else None
 
     def arms(self) -> dict[int, Arm]:
         """Return the arms by batch size, ascending."""

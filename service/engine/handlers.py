@@ -57,7 +57,7 @@ def suggest(dossier: Dossier, now: datetime) -> Generator[Need, Any, Trial]:
 def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any, Verdict]:
     """Judge a report and, where it ends the trial, learn from it."""
     job = _registered(dossier)
-    trial = _trial_of(dossier, command.report.batch_size, command.trial_number)
+    trial = dossier.trial_of(command.report.batch_size, command.trial_number)
     if trial is None:
         raise errors.UnknownTrial(
             f"Unknown trial: job({job.job_id}) has no trial({command.trial_number}) at batch size "
@@ -75,7 +75,7 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
 
 def end(dossier: Dossier, command: End, now: datetime) -> None:
     """End a trial; one that is still Dispatched has failed."""
-    trial = _trial_of(dossier, command.batch_size, command.trial_number)
+    trial = dossier.trial_of(command.batch_size, command.trial_number)
     if trial is None:
         raise errors.TrialNotFound(
             f"Could not find the trial: job({command.job_id}) has no trial({command.trial_number}) at batch "
@@ -111,11 +111,6 @@ def _registered(dossier: Dossier) -> Job:
     if dossier.job is None:
         raise errors.UnknownJob(f"Unknown job({dossier.job_id}). Please register the job first.")
     return dossier.job
-
-
-def _trial_of(dossier: Dossier, batch_size: int, trial_number: int) -> Trial | None:
-    trial = dossier.trial_of(trial_number)
-    return trial if trial is not None and trial.batch_size == batch_size else None
 
 
 def _new_job(specification: Specification, seed: int, last_number: int) -> Job:

@@ -96,7 +96,7 @@ async def read_body(request: Request) -> bytes:
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > DRAIN_LIMIT:
-        raise BodyTooLarge(f"The body is larger than {BODY_LIMIT} bytes; send a smaller one.")
+        raise BodyTooLarge(BODY_LIMIT)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -106,7 +106,7 @@ async def read_body(request: Request) -> bytes:
         elif size > DRAIN_LIMIT:
             break
     if size > BODY_LIMIT:
-        raise BodyTooLarge(f"The body is larger than {BODY_LIMIT} bytes; send a smaller one.")
+        raise BodyTooLarge(BODY_LIMIT)
     return b"".join(chunks)
 
 

@@ -7,32 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.records import Posterior, Result, Terms
+from core.records import Posterior, Result
 from core.sums import Double, Sums, posterior_of, sums_of
+from tests.core.conftest import build_job
 
-TERMS = Terms(
-    job_id="job",
-    job_id_prefix="job",
-    default_batch_size=8,
-    higher_is_better_metric=True,
-    eta_knob=0.375,
-    beta_knob=2.0,
-    target_metric=0.5,
-    max_epochs=10,
-    num_pruning_rounds=2,
-    window_size=0,
-    max_power=250.0,
-    number_of_gpus=1,
-    gpu_model="V100",
-    mab_prior_mean=-2e4,
-    mab_prior_precision=1e-8,
-    mab_num_explorations=2,
-    mab_seed=None,
-)
+TERMS = build_job(eta_knob=0.375, mab_prior_mean=-2e4, mab_prior_precision=1e-8)
 
 
 def exact(results: list[Result]) -> Posterior:
-    """Fit results in exact rationals, of costs that are rounded once each."""
+    """Fit results in exact rationals, each figure of the posterior rounded once."""
     eta, power = Fraction(TERMS.eta_knob), Fraction(TERMS.max_power)
     costs = [eta * Fraction(r.energy) + (1 - eta) * power * Fraction(r.time) for r in results]
     count, mean = len(costs), sum(costs) / len(costs)
