@@ -6,11 +6,11 @@ Without a URL it starts a server of its own. Each connection works on one job an
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from io import FileIO
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -34,40 +34,47 @@ class LoadFailed(Exception):
 
 async def run_load(
     url: str,
-    *,
+    *replicas: str,
     connections: int = 64,
     jobs: int = 64,
     seconds: float = 10,
     warmup: float = 2,
     ack_log: Path | None = None,
+    job_ids: Sequence[str] | None = None,
 ) -> Result:
     """Put a server under load.
 
     Args:
         url: Where the server is, such as ``http://127.0.0.1:8000``.
+        replicas: Where others are that serve the same database: the connections take turns among them.
         connections: How many requests are under way at a time.
         jobs: How many jobs to register; connection ``i`` works on job ``i % jobs``.
         seconds: How long to measure.
         warmup: Seconds of load before that.
         ack_log: A file to append every acknowledged suggestion and end of a trial to, one ``Ack`` a line,
             written before the next request goes out.
+        job_ids: Jobs to work on instead, as ``register`` returned them.
 
     Raises:
         LoadFailed: The jobs could not be registered.
     """
-    target = urlsplit(url)
-    job_ids = await _register(target, jobs)
+    targets = [urlsplit(one) for one in (url, *replicas)]
+    if job_ids is None:
+        job_ids = await register(url, jobs)
     began, cpu_began = time.perf_counter(), time.process_time()
     opens, closes = began + warmup, began + warmup + seconds
     tally = Tally(opens, closes)
     with nullcontext() if ack_log is None else FileIO(ack_log, "a") as log:
-        workers = [Worker(target, job_ids[i % jobs], closes, tally, log) for i in range(connections)]
+        workers = [
+            Worker(targets[i % len(targets)], job_ids[i % len(job_ids)], closes, tally, log)
+            for i in range(connections)
+        ]
         await _finish([asyncio.create_task(worker.run()) for worker in workers], warmup + seconds + GRACE)
     ended = time.perf_counter()
     measured = max(0.0, min(ended, closes) - opens)
     return Result(
         connections=connections,
-        jobs=jobs,
+        jobs=len(job_ids),
         seconds=round(measured, 3),
         generator_cpu=round((time.process_time() - cpu_began) / (ended - began), 3),
         endpoints=tally.endpoints(ENDPOINTS, measured),
@@ -75,8 +82,13 @@ async def run_load(
     )
 
 
-async def _register(url: SplitResult, jobs: int) -> list[str]:
-    """Register new jobs and return their names."""
+async def register(server: str, jobs: int) -> list[str]:
+    """Register new jobs and return their names.
+
+    Raises:
+        LoadFailed: The server cannot be reached, or refuses.
+    """
+    url = urlsplit(server)
     run = secrets.token_hex(4)
     job_ids = [f"load-{run}-{i}" for i in range(jobs)]
     try:

@@ -1,11 +1,12 @@
 """A batchbandit server of one's own: a child process on a free port and a temporary SQLite file."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +25,10 @@ class ServerFailed(Exception):
     """The server could not be started; the message has the end of its log."""
 
 
-class Server(Struct, frozen=True):
-    """A running server."""
+class Child(Struct, frozen=True):
+    """A child process that answers HTTP."""
 
     url: str
-    database: Path
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -36,6 +36,12 @@ class Server(Struct, frozen=True):
         """Return the end of the server's log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])
+
+
+class Server(Child, frozen=True):
+    """A running server; ``database`` is its file where it is served from SQLite."""
+
+    database: Path
 
 
 def stop_when_terminated() -> None:
@@ -46,52 +52,82 @@ def stop_when_terminated() -> None:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """Start a server and wait until it is healthy; stop it, and delete its database, at the end.
+def running_server(database_url: str | None = None) -> Iterator[Server]:
+    """Start a server and wait until it is healthy; stop it, and delete its folder, at the end.
+
+    Args:
+        database_url: What to serve instead of a SQLite file in the folder.
 
     Raises:
         ServerFailed: It is not installed, it ended at once or it did not become healthy.
     """
     with TemporaryDirectory(prefix="batchbandit-") as folder:
-        server = start(Path(folder))
+        server = start(Path(folder), database_url)
         try:
             yield server
         finally:
             stop(server)
 
 
-def start(folder: Path) -> Server:
+def start(folder: Path, database_url: str | None = None) -> Server:
     """Start the server that is installed beside this interpreter; return it once it is healthy.
 
-    Its database and log are files in ``folder``, new or as an earlier server left them.
+    Its database, where no other is named, and its log are files in ``folder``, new or as an earlier server
+    left them.
 
     Raises:
         ServerFailed: It is not installed, it ended at once or it did not become healthy.
     """
     program = Path(sys.executable).parent / "batchbandit"
     database = folder / "batchbandit.db"
-    log = folder / "server.log"
-    port = _free_port()
+    port = free_port()
     address = ["--host", "127.0.0.1", "--port", str(port)]
-    command = [str(program), "serve", *address, "--database-url", f"sqlite+aiosqlite:///{database}"]
+    served = database_url or f"sqlite+aiosqlite:///{database}"
+    command = [str(program), "serve", *address, "--database-url", served]
+    child = launch(command, port, folder / "server.log")
+    return Server(child.url, child.process, child.log, database)
+
+
+def launch(
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    *,
+    health: str = "/healthz",
+    environment: Mapping[str, str] | None = None,
+) -> Child:
+    """Start a program that serves HTTP on a port of this machine; return it once it answers.
+
+    Args:
+        command: The program and its arguments.
+        port: Where the command lets it listen.
+        log: A file for its output.
+        health: What it must answer with a success.
+        environment: Variables beside those of this process.
+
+    Raises:
+        ServerFailed: It is not installed, it ended at once or it did not become healthy.
+    """
     try:
         with log.open("ab") as output:
-            # S603: the program is the one installed with this package, its arguments are made above.
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603
+            # S603: the callers' programs are those installed with this package or by it.
+            process = subprocess.Popen(  # noqa: S603
+                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+            )
     except OSError as error:
         raise ServerFailed(
-            f"{program}: {error.strerror}; install the package into this environment"
+            f"{command[0]}: {error.strerror}; install the package into this environment"
         ) from None
-    server = Server(f"http://127.0.0.1:{port}", database, process, log)
+    child = Child(f"http://127.0.0.1:{port}", process, log)
     try:
-        _wait_until_healthy(server)
+        _wait_until_healthy(child, health)
     except BaseException:
-        stop(server)
+        stop(child)
         raise
-    return server
+    return child
 
 
-def stop(server: Server) -> int:
+def stop(server: Child) -> int:
     """Let a server finish, then end it; return its exit code."""
     server.process.terminate()
     try:
@@ -101,18 +137,18 @@ def stop(server: Server) -> int:
         return server.process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
-def _wait_until_healthy(server: Server) -> None:
+def _wait_until_healthy(server: Child, health: str) -> None:
     """Ask for its health until it is good."""
     deadline = time.monotonic() + START_LIMIT
     with httpx.Client(base_url=server.url, trust_env=False) as client:
-        while not _healthy(client):
+        while not _healthy(client, health):
             if server.process.poll() is not None:
                 raise ServerFailed(f"the server ended at once:\n{server.last_words()}")
             if time.monotonic() > deadline:
@@ -120,9 +156,9 @@ def _wait_until_healthy(server: Server) -> None:
             time.sleep(0.05)
 
 
-def _healthy(client: httpx.Client) -> bool:
+def _healthy(client: httpx.Client, health: str) -> bool:
     """Tell whether the server answers that it is well."""
     try:
-        return client.get("/healthz").is_success
+        return client.get(health).is_success
     except httpx.TransportError:
         return False

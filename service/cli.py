@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -14,7 +15,7 @@ import uvicorn
 
 from service.errors import OpeningError
 from service.store import adoption
-from service.store.sqlite import SQLiteDatabase
+from service.store.databases import open_database
 from service.web.app import create_app
 
 database_url = click.option(
@@ -80,7 +81,7 @@ def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
     """Run the service until SIGTERM or SIGINT."""
     with listening(host, port) as listener:
         with refusals_said():
-            database = SQLiteDatabase.open(database_url)
+            database = open_database(database_url)
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(database, queue_limit),
@@ -101,7 +102,7 @@ def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
         # What has been imported stays: a full collection that went through it would hold requests for 40 ms.
         gc.collect()
         gc.freeze()
-        click.echo(f"batchbandit serves {database.file} on {url_of(listener)}", err=True)
+        click.echo(f"batchbandit serves {database.name} on {url_of(listener)}", err=True)
         server.run(sockets=[listener])
 
 
@@ -139,10 +140,13 @@ def db() -> None:
 @db.command()
 @database_url
 def upgrade(database_url: str) -> None:
-    """Bring a database of an older release to this one's revision, after a backup copy."""
+    """Bring a database of an older release to this one's revision; a SQLite file after a backup copy."""
     with refusals_said():
-        backup = adoption.upgrade(database_url)
-    click.echo("Already at this release's revision." if backup is None else f"Upgraded. Backup: {backup}")
+        upgraded = adoption.upgrade(database_url)
+    if upgraded is None:
+        click.echo("Already at this release's revision.")
+    else:
+        click.echo(f"Upgraded.{backup_said(upgraded.backup)}")
 
 
 @db.command()
@@ -153,16 +157,23 @@ def upgrade(database_url: str) -> None:
 )
 @database_url
 def adopt(timezone: str | None, database_url: str) -> None:
-    """Make a database that the reference server wrote this service's own, after a backup copy."""
+    """Make a database of the reference server this service's own; a SQLite file after a backup copy."""
     with refusals_said():
         adopted = adoption.adopt(database_url, None if timezone is None else zone_of(timezone))
     zone = timezone or "this machine's time zone"
-    click.echo(f"Adopted; its times were read as those of {zone} and are UTC now. Backup: {adopted.backup}")
+    click.echo(
+        f"Adopted; its times were read as those of {zone} and are UTC now.{backup_said(adopted.backup)}"
+    )
     if adopted.failed_trials:
         click.echo(
             f"Trials that are Failed now, since their time, energy or cost is out of range: "
             f"{adopted.failed_trials}. Their arms were refitted without them."
         )
+
+
+def backup_said(backup: Path | None) -> str:
+    """Return the end of a sentence that says where the backup is, where there is one."""
+    return "" if backup is None else f" Backup: {backup}"
 
 
 def zone_of(name: str) -> tzinfo:

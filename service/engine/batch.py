@@ -12,7 +12,7 @@ from core.needs import Arms, BatchSizes, Explorations, Results, RunningSums, Sto
 from service.engine.commands import Command, End, Register, Tell
 from service.engine.dossier import Dossier
 from service.engine.handlers import handle
-from service.store import reading, writing
+from service.store import locking, reading, writing
 
 
 def run_batch(connection: Connection, commands: Sequence[Command], now: datetime) -> list[object]:
@@ -54,13 +54,12 @@ def waves(commands: Sequence[Command]) -> list[list[int]]:
 def open_dossiers(connection: Connection, commands: Sequence[Command]) -> dict[str, Dossier]:
     """Load the jobs and trials that commands name."""
     dossiers = {command.job_id: Dossier(command.job_id) for command in commands}
+    registered = {command.job_id for command in commands if isinstance(command, Register)}
+    if registered:
+        locking.claim_names(connection, registered)
     for job in reading.jobs(connection, dossiers):
         dossiers[job.job_id].job = job
-    to_create = {
-        command.job_id
-        for command in commands
-        if isinstance(command, Register) and dossiers[command.job_id].job is None
-    }
+    to_create = {job_id for job_id in registered if dossiers[job_id].job is None}
     if to_create:
         for job_id, number in reading.last_numbers(connection, to_create).items():
             dossiers[job_id].last_number = number

@@ -2,55 +2,68 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
 from core.mending import mend
 from service.errors import OpeningError
-from service.store import opening, reading, revision, schema, writing
+from service.store import locking, opening, reading, revision, schema, writing
 from service.store.lock import LockFile
+from service.store.postgres import run_once
 from service.store.revision import State
 from service.store.sqlite import file_of, writing_engine
+
+T = TypeVar("T")
 
 ROWS_A_WRITE = 10_000
 
 
-def upgrade(database_url: str) -> Path | None:
-    """Bring a database of an older release to this one's revision, all or nothing, after a backup copy.
+class Upgraded(NamedTuple):
+    """An upgrade: the backup's file, None for Postgres, which has backups of its own."""
+
+    backup: Path | None
+
+
+def upgrade(database_url: str) -> Upgraded | None:
+    """Bring a database of an older release to this one's revision, all or nothing; SQLite after a backup.
 
     Returns:
-        The backup's file, or None where the database was at this revision already.
+        None where the database was at this revision already.
 
     Raises:
         OpeningError: The database is in use, or not one of an older release.
     """
-    file = file_of(database_url)
-    with _exclusively(file) as connection:
+    url = opening.parsed(database_url)
+
+    def run(connection: Connection) -> Upgraded | None:
         state = revision.state_of(connection)
         if state is State.CURRENT:
             return None
         if state is not State.BEHIND:
-            raise OpeningError(f"{file} {state.value}; {opening.remedy(state, file)}")
-        backup = back_up(file)
+            raise OpeningError(f"{opening.name_of(url)} {state.value}; {opening.remedy(state, url)}")
+        backup = back_up(url)
         revision.upgrade(connection)
-        return backup
+        return Upgraded(backup)
+
+    return _run_exclusively(url, run)
 
 
 class Adopted(NamedTuple):
-    """An adoption: the backup's file, and how many trials had results that cannot be costed."""
+    """An adoption: the backup's file, as of an upgrade, and how many results cannot be costed."""
 
-    backup: Path
+    backup: Path | None
     failed_trials: int
 
 
 def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
-    """Make a database of the reference server ours, all or nothing, after a backup copy.
+    """Make a database of the reference server ours, all or nothing; SQLite after a backup copy.
 
     Its timestamps, naive local times of ``zone`` (None: this machine's), become UTC; its jobs are mended
     (``core.mending``); a table ``alembic_version`` is left alone.
@@ -58,25 +71,43 @@ def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
     Raises:
         OpeningError: The database is in use, or not one that the reference wrote.
     """
-    file = file_of(database_url)
-    with _exclusively(file) as connection:
+    url = opening.parsed(database_url)
+
+    def run(connection: Connection) -> Adopted:
         state = revision.state_of(connection)
         if state is State.CURRENT:
-            raise OpeningError(f"{file} has been adopted already; run: batchbandit serve")
+            raise OpeningError(f"{opening.name_of(url)} has been adopted already; run: batchbandit serve")
         if state is not State.REFERENCE:
             raise OpeningError(
-                f"{file} {state.value}; only a database of the reference server can be adopted"
+                f"{opening.name_of(url)} {state.value}; "
+                "only a database of the reference server can be adopted"
             )
-        backup = back_up(file)
+        locking.claim_tables(connection, revision.REFERENCE_COLUMNS)
+        backup = back_up(url)
         revision.stamp_reference(connection)
         to_utc(connection, zone)
         revision.upgrade(connection)
         return Adopted(backup, mend_jobs(connection))
 
+    return _run_exclusively(url, run)
+
+
+def _run_exclusively(url: URL, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in one transaction on a database that nobody else changes; keep all or nothing."""
+    if url.get_backend_name() == "sqlite":
+        with _exclusively(file_of(url)) as connection:
+            return work(connection)
+
+    def claim_and_work(connection: Connection) -> T:
+        locking.claim_migration(connection)
+        return work(connection)
+
+    return run_once(url, claim_and_work)
+
 
 @contextmanager
 def _exclusively(file: Path) -> Iterator[Connection]:
-    """Hold the lock file and one transaction on an existing database; keep all or nothing."""
+    """Hold the lock file and one transaction on an existing SQLite database."""
     if not file.exists():
         raise OpeningError(f"{file} does not exist; name an existing database with --database-url")
     with LockFile(file):
@@ -88,8 +119,11 @@ def _exclusively(file: Path) -> Iterator[Connection]:
             engine.dispose()
 
 
-def back_up(file: Path) -> Path:
+def back_up(url: URL) -> Path | None:
     """Copy a SQLite database beside itself, through SQLite, so that the copy is whole; return its file."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    file = file_of(url)
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     backup = file.with_name(f"{file.name}.backup-{moment}")
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:

@@ -9,6 +9,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from service.store import schema
+
 VERSION_TABLE = "batchbandit_version"
 REFERENCE_REVISION = "0001"
 
@@ -21,10 +23,15 @@ class State(Enum):
 
     EMPTY = "has no tables yet"
     CURRENT = "is at this release's revision"
+    EXPANDED = "is at a later revision, which this release can serve too"
     BEHIND = "is at an older revision"
     AHEAD = "is at a revision that this release does not know"
     REFERENCE = "was made by the reference server"
     FOREIGN = "holds other tables"
+
+
+SERVED = {State.CURRENT, State.EXPANDED}
+"""What this release serves."""
 
 
 def state_of(connection: Connection) -> State:
@@ -48,10 +55,19 @@ def _state_of_version(connection: Connection) -> State:
     if version is None:
         return State.FOREIGN
     script = ScriptDirectory.from_config(_config(connection))
-    if version == script.get_current_head():
+    head = script.get_current_head() or ""
+    if version == head:
         return State.CURRENT
-    known = {revision.revision for revision in script.walk_revisions()}
-    return State.BEHIND if version in known else State.AHEAD
+    if version in {revision.revision for revision in script.walk_revisions()}:
+        return State.BEHIND
+    return State.EXPANDED if _oldest_served(connection) <= head else State.AHEAD
+
+
+def _oldest_served(connection: Connection) -> str:
+    """Return the oldest revision whose release can serve the database as it is; revisions are numbered."""
+    if not sa.inspect(connection).has_table(schema.compatibility.name):
+        return "9999"
+    return str(connection.scalar(sa.select(schema.compatibility.c.oldest_revision)) or "9999")
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

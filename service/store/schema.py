@@ -142,3 +142,12 @@ deleted_job = sa.Table(
     sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
     sa.Column("last_trial_number", sa.Integer, nullable=False),
 )
+
+# One row: the oldest revision whose release can serve the tables as they are. A revision that only adds
+# leaves it alone, so that replicas of the release before go on; one that takes away what older ones use
+# raises it.
+compatibility = sa.Table(
+    "Compatibility",
+    metadata,
+    sa.Column("oldest_revision", sa.VARCHAR(32), primary_key=True),
+)

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -22,23 +22,20 @@ T = TypeVar("T")
 BUSY_TIMEOUT_SECONDS = 5
 
 
-def file_of(database_url: str) -> Path:
+def file_of(url: URL) -> Path:
     """Return the file that a SQLite URL names.
 
     Raises:
-        OpeningError: The URL is not that of a SQLite file.
+        OpeningError: It names no plain file.
     """
-    try:
-        url = make_url(database_url)
-    except (sa.exc.ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
-        raise OpeningError("--database-url is not a database URL; write sqlite+aiosqlite:///FILE") from error
-    if url.get_backend_name() != "sqlite":
-        raise OpeningError(
-            f"this release serves SQLite only, not {url.get_backend_name()}; write sqlite+aiosqlite:///FILE"
-        )
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise OpeningError("the database must be a plain file; write sqlite+aiosqlite:///FILE")
     return Path(url.database)
+
+
+def url_of(file: Path) -> URL:
+    """Return the URL of a SQLite file."""
+    return URL.create("sqlite+aiosqlite", database=str(file))
 
 
 def writing_engine(file: Path) -> Engine:
@@ -87,26 +84,27 @@ class SQLiteDatabase:
 
     def __init__(self, file: Path, lock: LockFile, engine: Engine) -> None:
         self.file = file
+        self.name = str(file)
         self._lock = lock
         self._engine = engine
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
-        self.reader: AsyncEngine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(file)))
+        self.reader: AsyncEngine = create_async_engine(url_of(file))
 
     @classmethod
-    def open(cls, database_url: str) -> Self:
+    def open(cls, url: URL) -> Self:
         """Lock a database file, create it where it is new, and check its revision.
 
         Raises:
             OpeningError: The file is in use, not a database, or at another revision.
         """
-        file = file_of(database_url)
+        file = file_of(url)
         lock = LockFile(file)
         lock.acquire()
         engine = writing_engine(file)
         try:
             with opening.explained(file):
                 with engine.begin() as connection:
-                    opening.ensure_current(connection, file)
+                    opening.ensure_current(connection, url)
                 use_wal(engine)
         except BaseException:
             engine.dispose()

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[SQLiteDatabase]:
     """Return an open database."""
-    opened = SQLiteDatabase.open(f"sqlite+aiosqlite:///{tmp_path / 'engine.db'}")
+    opened = SQLiteDatabase.open(parsed(f"sqlite+aiosqlite:///{tmp_path / 'engine.db'}"))
     yield opened
     asyncio.run(opened.close())

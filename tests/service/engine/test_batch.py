@@ -19,6 +19,7 @@ from core.records import Trial
 from service.engine.batch import run_batch, waves
 from service.engine.commands import Command, Delete, End, Suggest
 from service.errors import ServiceError, UnknownJob
+from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase
 from tests.service.engine.scenes import registration, success, told
 
@@ -89,7 +90,7 @@ def summary(outcome: object) -> object:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database file to copy: making one takes longer than most batches."""
     file = tmp_path_factory.mktemp("empty") / "empty.db"
-    asyncio.run(SQLiteDatabase.open(f"sqlite+aiosqlite:///{file}").close())
+    asyncio.run(SQLiteDatabase.open(parsed(f"sqlite+aiosqlite:///{file}")).close())
     return file
 
 
@@ -112,7 +113,7 @@ def test_a_batch_is_its_commands_one_after_the_other(
 
 async def in_groups(file: Path, groups: Sequence[Sequence[Command]]) -> list[object]:
     """Run groups of commands on a database of their own."""
-    database = SQLiteDatabase.open(f"sqlite+aiosqlite:///{file}")
+    database = SQLiteDatabase.open(parsed(f"sqlite+aiosqlite:///{file}"))
     try:
         return [outcome for group in groups if group for outcome in await run(database, group)]
     finally:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from service.store import revision
+from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase, writing_engine
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +74,7 @@ def serve(url_of: Callable[[Path], str]) -> Serve:
 
     @contextmanager
     def opened(file: Path) -> Iterator[SQLiteDatabase]:
-        database = SQLiteDatabase.open(url_of(file))
+        database = SQLiteDatabase.open(parsed(url_of(file)))
         try:
             yield database
         finally:

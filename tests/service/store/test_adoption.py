@@ -21,6 +21,7 @@ from service.engine.batch import run_batch
 from service.engine.commands import Suggest
 from service.errors import OpeningError
 from service.store import adoption, reading, revision
+from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase
 
 Serve = Callable[[Path], AbstractContextManager[SQLiteDatabase]]
@@ -102,7 +103,7 @@ def utc_of(
             [(started, ended, job_id, number) for number, (started, ended) in enumerate(times, start=1)],
         )
     adoption.adopt(url, zone)
-    database = SQLiteDatabase.open(url)
+    database = SQLiteDatabase.open(parsed(url))
     try:
         keys = [(job_id, number + 1) for number in range(len(times))]
         found = asyncio.run(database.transact(partial(reading.trials, keys=keys)))
@@ -159,6 +160,7 @@ def test_without_a_zone_times_are_this_machines(reference: Path, url_of: UrlOf) 
 def test_the_backup_is_the_database_as_it_was(reference: Path, url_of: UrlOf, contents: Contents) -> None:
     before = contents(reference)
     backup = adoption.adopt(url_of(reference), UTC).backup
+    assert backup is not None
     assert backup.parent == reference.parent
     assert backup.name.startswith("reference.db.backup-")
     assert contents(backup) == before

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection
 
 from service.errors import OpeningError
+from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase
 
 Serve = Callable[[Path], AbstractContextManager[SQLiteDatabase]]
@@ -58,7 +59,7 @@ def ask(file: Path, question: str) -> list[tuple[object, ...]]:
 
 def test_a_second_opening_in_one_process_is_refused(file: Path, serve: Serve, url_of: UrlOf) -> None:
     with serve(file), pytest.raises(OpeningError) as refused:
-        SQLiteDatabase.open(url_of(file))
+        SQLiteDatabase.open(parsed(url_of(file)))
     assert f"another batchbandit process (pid {os.getpid()}) already uses this database" in str(refused.value)
     assert f"{file}.lock; stop it first, or use another --database-url" in str(refused.value)
 
@@ -89,9 +90,9 @@ def test_a_symbolic_link_is_no_way_around_the_lock(
     link = folder / "link.db"
     link.symlink_to(file)
     with serve(file), pytest.raises(OpeningError, match="already uses this database"):
-        SQLiteDatabase.open(url_of(link))
+        SQLiteDatabase.open(parsed(url_of(link)))
     with serve(link), pytest.raises(OpeningError, match="already uses this database"):
-        SQLiteDatabase.open(url_of(file))
+        SQLiteDatabase.open(parsed(url_of(file)))
 
 
 def test_closing_lets_the_lock_go_and_leaves_its_file(file: Path, serve: Serve) -> None:
@@ -113,7 +114,7 @@ def test_a_killed_process_lets_the_lock_go_and_what_it_answered_is_there(
 ) -> None:
     with holding(HOLD_AFTER_COMMIT) as holder:
         with pytest.raises(OpeningError, match=rf"\(pid {holder.pid}\)"):
-            SQLiteDatabase.open(url_of(file))
+            SQLiteDatabase.open(parsed(url_of(file)))
         holder.kill()
         holder.wait()
         with serve(file):

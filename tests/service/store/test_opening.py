@@ -12,6 +12,7 @@ import pytest
 from service.errors import OpeningError
 from service.store import sqlite
 from service.store.lock import LockFile
+from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase
 
 Serve = Callable[[Path], AbstractContextManager[SQLiteDatabase]]
@@ -24,7 +25,7 @@ def refusal(url_of: UrlOf) -> Callable[[Path], str]:
 
     def refused(file: Path) -> str:
         with pytest.raises(OpeningError) as error:
-            SQLiteDatabase.open(url_of(file))
+            SQLiteDatabase.open(parsed(url_of(file)))
         LockFile(file).acquire()  # a refusal has let the lock go
         return str(error.value)
 
@@ -144,7 +145,7 @@ def test_a_folder_is_refused(file: Path, refusal: Refusal) -> None:
 
 def test_a_missing_folder_is_refused(tmp_path: Path, url_of: UrlOf) -> None:
     with pytest.raises(OpeningError, match="the database's folder must exist and be writable"):
-        SQLiteDatabase.open(url_of(tmp_path / "missing" / "batchbandit.db"))
+        SQLiteDatabase.open(parsed(url_of(tmp_path / "missing" / "batchbandit.db")))
     assert not (tmp_path / "missing").exists()
 
 
@@ -153,7 +154,7 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, url_of: Url
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     with pytest.raises(OpeningError, match="must exist and be writable"):
-        SQLiteDatabase.open(url_of(folder / "batchbandit.db"))
+        SQLiteDatabase.open(parsed(url_of(folder / "batchbandit.db")))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, url_of: Url
 )
 def test_what_names_no_sqlite_file_is_refused_with_what_to_write(url: str, sentence: str) -> None:
     with pytest.raises(OpeningError) as refused:
-        SQLiteDatabase.open(url)
+        SQLiteDatabase.open(parsed(url))
     assert sentence in str(refused.value)
     assert str(refused.value).endswith("write sqlite+aiosqlite:///FILE")
 

@@ -25,9 +25,10 @@ def test_an_older_database_is_upgraded_after_a_backup_and_serves(
     older: Path, url_of: UrlOf, serve: Serve, contents: Contents
 ) -> None:
     before = contents(older)
-    backup = adoption.upgrade(url_of(older))
-    assert backup is not None
-    assert contents(backup) == before
+    upgraded = adoption.upgrade(url_of(older))
+    assert upgraded is not None
+    assert upgraded.backup is not None
+    assert contents(upgraded.backup) == before
     with serve(older):
         pass
 

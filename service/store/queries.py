@@ -1,0 +1,198 @@
+"""The statements that read, for each kind of database; each is one text, whatever the batch.
+
+SQLite and Postgres differ in how a whole batch of keys becomes one parameter, and in what their planners need
+to see so that every key is looked up in an index.
+"""
+
+from collections.abc import Collection
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from msgspec import Struct, json
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from core.records import Arm, Job, Trial
+from service.store import schema
+
+# The texts of the indexes' conditions, so that the planners see that the indexes answer.
+_IS_EXPLORATION = sa.text("type = 'Exploration' AND status <> 'Failed'")
+_IS_RESULT = sa.text("status = 'Succeeded'")
+
+Pairs = Collection[tuple[str, int]]
+
+
+class Keys(Protocol):
+    """How a batch of keys travels: job ids in ``:job_ids``, pairs of a job id and a number in a table."""
+
+    place: sa.ColumnElement[int]
+    job_id: sa.ColumnElement[str]
+    number: sa.ColumnElement[int]
+
+    def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the job ids."""
+
+    def joined(self, table: sa.FromClause, number: str) -> sa.FromClause:
+        """Return the table of pairs joined with a table that has their job id and this number."""
+
+    def bound(self, pairs: Pairs) -> dict[str, object]:
+        """Return the parameters that are the pairs; ``place`` counts them from 0."""
+
+    def newest_results(self) -> sa.Select[Any]:
+        """Return what selects the newest ``:window`` results of each pair."""
+
+
+class _Pairs:
+    place: sa.ColumnElement[int]
+    job_id: sa.ColumnElement[str]
+    number: sa.ColumnElement[int]
+    source: sa.FromClause
+
+    def joined(self, table: sa.FromClause, number: str) -> sa.FromClause:
+        """Return the table of pairs joined with a table that has their job id and this number."""
+        return self.source.join(table, sa.and_(table.c.job_id == self.job_id, table.c[number] == self.number))
+
+
+class SQLiteKeys(_Pairs):
+    """Pairs travel as one JSON text: SQLite scans the table for a row-value IN."""
+
+    def __init__(self) -> None:
+        pairs = sa.func.json_each(sa.bindparam("pairs", type_=sa.Text)).table_valued(
+            "key", "value", name="keys"
+        )
+        self.source = pairs
+        self.place = pairs.c.key
+        self.job_id = sa.func.json_extract(pairs.c.value, "$[0]")
+        self.number = sa.func.json_extract(pairs.c.value, "$[1]")
+
+    def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the job ids."""
+        return column.in_(sa.bindparam("job_ids", expanding=True))
+
+    def bound(self, pairs: Pairs) -> dict[str, object]:
+        """Return the parameters that are the pairs; ``place`` counts them from 0."""
+        return {"pairs": json.encode(list(pairs)).decode()}
+
+    def newest_results(self) -> sa.Select[Any]:
+        """Return what selects the newest ``:window`` results of each pair."""
+        newest = schema.trial.alias("newest")
+        numbers = (
+            sa.select(newest.c.trial_number)
+            .where(
+                newest.c.job_id == self.job_id,
+                newest.c.batch_size == self.number,
+                sa.text("newest.status = 'Succeeded'"),
+            )
+            .order_by(newest.c.trial_number.desc())
+            .limit(sa.bindparam("window", type_=sa.Integer))
+            .correlate(self.source)
+        )
+        trial = schema.trial
+        return sa.select(self.place, trial.c.trial_number, trial.c.time, trial.c.energy).select_from(
+            self.source.join(trial, sa.and_(trial.c.job_id == self.job_id, trial.c.trial_number.in_(numbers)))
+        )
+
+
+class PostgresKeys(_Pairs):
+    """Keys travel as arrays; what is limited a key is looked up beside it, laterally."""
+
+    def __init__(self) -> None:
+        pairs = (
+            sa.func.unnest(
+                sa.bindparam("firsts", type_=ARRAY(sa.Text)), sa.bindparam("seconds", type_=ARRAY(sa.Integer))
+            )
+            .table_valued("first", "second", with_ordinality="place", name="keys")
+            .render_derived()
+        )
+        self.source = pairs
+        self.place = pairs.c.place - 1
+        self.job_id = pairs.c.first
+        self.number = pairs.c.second
+
+    def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the job ids."""
+        job_ids: sa.BindParameter[Any] = sa.bindparam("job_ids", type_=ARRAY(sa.Text))
+        return column == sa.any_(job_ids)
+
+    def bound(self, pairs: Pairs) -> dict[str, object]:
+        """Return the parameters that are the pairs; ``place`` counts them from 0."""
+        return {"firsts": [first for first, _ in pairs], "seconds": [second for _, second in pairs]}
+
+    def newest_results(self) -> sa.Select[Any]:
+        """Return what selects the newest ``:window`` results of each pair."""
+        trial = schema.trial
+        newest = (
+            sa.select(trial.c.trial_number, trial.c.time, trial.c.energy)
+            .where(trial.c.job_id == self.job_id, trial.c.batch_size == self.number, _IS_RESULT)
+            .order_by(trial.c.trial_number.desc())
+            .limit(sa.bindparam("window", type_=sa.Integer))
+            .correlate(self.source)
+            .lateral("newest")
+        )
+        return sa.select(self.place, newest.c.trial_number, newest.c.time, newest.c.energy).select_from(
+            self.source.join(newest, sa.true())
+        )
+
+
+def columns(table: sa.Table, record: type[Struct]) -> list[sa.Column[Any]]:
+    """Return a table's columns in the order of a record's members."""
+    return [table.c[name] for name in record.__struct_fields__]
+
+
+class Queries:
+    """The statements for one kind of database."""
+
+    def __init__(self, keys: Keys) -> None:
+        job, trial, arm = schema.job, schema.trial, schema.arm
+        self.bound = keys.bound
+        # SQLite has no row locks and leaves the clause out: its transactions begin with the file's.
+        self.jobs = (
+            sa.select(*columns(job, Job))
+            .where(keys.named(job.c.job_id))
+            .order_by(job.c.job_id)
+            .with_for_update()
+        )
+        deleted = schema.deleted_job
+        self.last_numbers = sa.select(deleted.c.job_id, deleted.c.last_trial_number).where(
+            keys.named(deleted.c.job_id)
+        )
+        sizes = schema.batch_size
+        self.batch_sizes = (
+            sa.select(sizes.c.job_id, sizes.c.batch_size)
+            .where(keys.named(sizes.c.job_id))
+            .order_by(sizes.c.job_id, sizes.c.batch_size)
+        )
+        self.arms = (
+            sa.select(*columns(arm, Arm))
+            .where(keys.named(arm.c.job_id))
+            .order_by(arm.c.job_id, arm.c.batch_size)
+        )
+        self.explorations = (
+            sa.select(*columns(trial, Trial))
+            .where(keys.named(trial.c.job_id), _IS_EXPLORATION)
+            .order_by(trial.c.job_id, trial.c.trial_number)
+        )
+        self.trials = sa.select(*columns(trial, Trial)).select_from(keys.joined(trial, "trial_number"))
+        # A key's rows are told by its place among the keys: shorter than its parts.
+        measured = (keys.place, trial.c.trial_number, trial.c.time, trial.c.energy)
+        self.results = (
+            sa.select(*measured)
+            .select_from(keys.joined(trial, "batch_size"))
+            .where(_IS_RESULT)
+            .order_by(trial.c.trial_number)
+        )
+        newest = keys.newest_results()
+        self.newest_results = newest.order_by(newest.selected_columns.trial_number)
+        self.sums = sa.select(schema.arm_sums).select_from(keys.joined(schema.arm_sums, "batch_size"))
+        self.succeeded = (
+            sa.select(*columns(trial, Trial))
+            .where(trial.c.job_id == sa.bindparam("job_id"), _IS_RESULT)
+            .order_by(trial.c.trial_number)
+        )
+
+
+_QUERIES = {"sqlite": Queries(SQLiteKeys()), "postgresql": Queries(PostgresKeys())}
+
+
+def queries_for(connection: sa.Connection) -> Queries:
+    """Return the statements for the database behind a connection."""
+    return _QUERIES[connection.dialect.name]
