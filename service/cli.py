@@ -1,8 +1,7 @@
 """The command line: ``batchbandit``."""
 
-import gc
+import asyncio
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
-import uvicorn
 
+from service import serving
 from service.errors import OpeningError
+from service.serving import Settings
 from service.store import adoption
-from service.store.databases import open_database
-from service.web.app import create_app
+from service.store.databases import ensure_shareable, open_database
+from service.workers import Workers
 
 database_url = click.option(
     "--database-url",
@@ -76,34 +76,43 @@ def main() -> None:
     show_envvar=True,
     help="Requests that may wait for the database; one more is answered 503.",
 )
+@click.option(
+    "--workers",
+    envvar="BATCHBANDIT_WORKERS",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    show_envvar=True,
+    help="Processes that serve together; more than one needs Postgres.",
+)
+@click.option(
+    "--drain-seconds",
+    envvar="BATCHBANDIT_DRAIN_SECONDS",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long to go on serving after SIGTERM while /readyz answers 503.",
+)
 @database_url
-def serve(host: str, port: int, queue_limit: int, database_url: str) -> None:
+def serve(
+    host: str, port: int, queue_limit: int, workers: int, drain_seconds: float, database_url: str
+) -> None:
     """Run the service until SIGTERM or SIGINT."""
     with listening(host, port) as listener:
         with refusals_said():
+            if workers > 1:
+                ensure_shareable(database_url)
             database = open_database(database_url)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(database, queue_limit),
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                headers=[("Cache-Control", "no-store")],
-                timeout_graceful_shutdown=10,
-            )
-        )
-        # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(stop, server.handle_exit)
-        # What has been imported stays: a full collection that went through it would hold requests for 40 ms.
-        gc.collect()
-        gc.freeze()
-        click.echo(f"batchbandit serves {database.name} on {url_of(listener)}", err=True)
-        server.run(sockets=[listener])
+        settings = Settings(database_url, queue_limit, drain_seconds)
+        said = f"batchbandit serves {database.name} on {url_of(listener)}"
+        if workers == 1:
+            click.echo(said, err=True)
+            serving.serve(database, listener, settings)
+            return
+        asyncio.run(database.close())  # each worker opens it for itself
+        click.echo(f"{said} with {workers} workers", err=True)
+        Workers(workers, listener, settings).run()
 
 
 def url_of(listener: socket.socket) -> str:

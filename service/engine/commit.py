@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from service import metrics
 from service.engine.batch import run_batch
 from service.engine.commands import Command
 from service.errors import Overloaded, ServiceError, Unavailable
@@ -34,18 +36,27 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Group(NamedTuple):
+    """Commands that were submitted together, and where their outcomes are awaited."""
+
+    commands: Sequence[Command]
+    outcomes: asyncio.Future[list[object]]
+
+
 class GroupCommit:
     """Carries out commands in batches, one transaction after the other; answers when they are durable.
 
-    A lone command never waits for company. ``limit`` bounds the commands that wait; one more is refused at
-    once. Run it as a context: leaving it answers what was accepted and accepts nothing more.
+    A lone command never waits for company; commands submitted together are in one transaction.
+    ``limit`` bounds the commands that wait; one more is refused at once. Run it as a context: leaving it
+    answers what was accepted and accepts nothing more.
     """
 
     def __init__(self, database: Database, limit: int, clock: Callable[[], datetime] = utc_now) -> None:
         self._database = database
         self._limit = limit
         self._clock = clock
-        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[Group] = deque()
+        self._num_waiting = 0
         self._arrival = asyncio.Event()
         self._is_closing = False
         self._loop_task: asyncio.Task[None] | None = None
@@ -67,14 +78,26 @@ class GroupCommit:
             ServiceError: The command is refused.
             Unavailable: The queue is full, or the service is stopping; nothing was done.
         """
+        [outcome] = await self.submit_together([command])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def submit_together(self, commands: Sequence[Command]) -> list[object]:
+        """Carry commands out in one transaction; return the answer or exception of each once it is durable.
+
+        Raises:
+            Unavailable: The queue is full, or the service is stopping; nothing was done.
+        """
         if self._is_closing:
             raise Unavailable("The service is stopping; try again in a moment.")
-        if len(self._waiting) >= self._limit:
+        if self._num_waiting >= self._limit:
             raise Overloaded(f"{self._limit} requests are waiting already; try again in a moment.")
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
+        outcomes: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Group(commands, outcomes))
+        self._num_waiting += len(commands)
         self._arrival.set()
-        return await answer
+        return await outcomes
 
     async def _run(self) -> None:
         while self._waiting or not self._is_closing:
@@ -82,22 +105,31 @@ class GroupCommit:
                 self._arrival.clear()
                 await self._arrival.wait()
                 continue
-            size = min(len(self._waiting), LARGEST_BATCH)
-            taken = [self._waiting.popleft() for _ in range(size)]
-            batch = [(command, answer) for command, answer in taken if not answer.cancelled()]
-            outcomes = await self._commit([command for command, _ in batch]) if batch else []
-            for (_, answer), outcome in zip(batch, outcomes, strict=True):
-                if answer.cancelled():  # whoever asked has gone; what they asked for is done
-                    continue
-                if isinstance(outcome, Exception):
-                    answer.set_exception(outcome)
-                else:
-                    answer.set_result(outcome)
+            groups = [group for group in self._take() if not group.outcomes.cancelled()]
+            commands = [command for group in groups for command in group.commands]
+            outcomes = iter(await self._commit(commands) if commands else [])
+            for group in groups:
+                own = list(islice(outcomes, len(group.commands)))
+                if not group.outcomes.cancelled():  # else whoever asked has gone; what they asked for is done
+                    group.outcomes.set_result(own)
+
+    def _take(self) -> list[Group]:
+        """Take the first group and those after it that fit into a batch with it."""
+        taken: list[Group] = []
+        room = LARGEST_BATCH
+        while self._waiting and (not taken or len(self._waiting[0].commands) <= room):
+            taken.append(self._waiting.popleft())
+            room -= len(taken[-1].commands)
+        self._num_waiting -= LARGEST_BATCH - room
+        metrics.WAITING.set(self._num_waiting)
+        return taken
 
     async def _commit(self, commands: Sequence[Command]) -> list[object]:
         """Return an outcome a command, also where the transaction fails as a whole."""
+        metrics.COMMANDS.observe(len(commands))
         try:
-            return await self._database.transact(partial(run_batch, commands=commands, now=self._clock()))
+            with metrics.TRANSACTIONS.time():
+                return await self._database.transact(partial(run_batch, commands=commands, now=self._clock()))
         except ServiceError as error:
             log.exception("transaction refused")
             return [error] * len(commands)

@@ -25,34 +25,43 @@ def answer(
 
 
 def problem(
-    kind: str, status: HTTPStatus, message: str, detail: str | tuple[Flaw, ...], headers: Mapping[str, str]
-) -> Response:
+    kind: str, status: HTTPStatus, message: str, detail: str | tuple[Flaw, ...] | None = None
+) -> ProblemBody:
     """Return an error as RFC 9457 has it, with what existing clients print in ``message``."""
-    body = ProblemBody(
+    return ProblemBody(
         type=f"urn:batchbandit:problem:{kind}",
         title=status.phrase,
         status=status.value,
-        detail=detail,
+        detail=message if detail is None else detail,
         message=message,
     )
-    return answer(body, status, "application/problem+json", headers)
+
+
+def problem_of(error: Exception) -> ProblemBody:
+    """Return what a client is told of an exception."""
+    match error:
+        case InvalidRequest():
+            return problem(error.problem, error.status, str(error), error.flaws)
+        case ServiceError():
+            return problem(error.problem, error.status, str(error))
+    sentence = "The service failed at this request; its log says more."
+    return problem(ServiceError.problem, ServiceError.status, sentence)
 
 
 async def refusal(request: Request, error: Exception) -> Response:
     """Answer for whatever a route raised: the one place where exceptions become answers."""
+    headers: Mapping[str, str] = {}
     match error:
-        case InvalidRequest():
-            return problem(error.problem, error.status, str(error), error.flaws, error.headers)
-        case ServiceError():
-            return problem(error.problem, error.status, str(error), str(error), error.headers)
         case ClientDisconnect():
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it: the client has hung up
         case HTTPException():
             status = HTTPStatus(error.status_code)
-            kind = status.phrase.lower().replace(" ", "-")
             sentence = error.detail
             if status is HTTPStatus.NOT_FOUND:
                 sentence = f"There is nothing at {request.url.path[:100]}; /openapi.json lists the calls."
-            return problem(kind, status, sentence, sentence, error.headers or {})
-    sentence = "The service failed at this request; its log says more."
-    return problem("internal", HTTPStatus.INTERNAL_SERVER_ERROR, sentence, sentence, {})
+            body = problem(status.phrase.lower().replace(" ", "-"), status, sentence)
+            headers = error.headers or {}
+        case _:
+            body = problem_of(error)
+            headers = error.headers if isinstance(error, ServiceError) else {}
+    return answer(body, HTTPStatus(body.status), "application/problem+json", headers)

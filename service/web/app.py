@@ -6,13 +6,15 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
 from service.engine import commit
 from service.engine.commit import GroupCommit
 from service.errors import ServiceError
 from service.web.answers import refusal
-from service.web.routes import routes
+from service.web.observation import Observed
+from service.web.routes import calls, routes
 
 
 class Database(commit.Database, Protocol):
@@ -45,8 +47,10 @@ def create_app(database: Database, queue_limit: int) -> Starlette:
 
     app = Starlette(
         routes=routes,
+        middleware=[Middleware(Observed, calls)],
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )
     app.router.redirect_slashes = False
+    app.state.is_draining = False
     return app

@@ -55,15 +55,24 @@ class Decoder(Generic[T]):
         Raises:
             InvalidRequest: The body is not what this call takes.
         """
+        found = self.decode_fast(body)
+        return self.convert(parse(body)) if found is None else found
+
+    def decode_fast(self, body: bytes) -> T | None:
+        """Decode a body; None where it is not what this call takes, or has bare NaN or Infinity."""
         if is_utf8(body) and not _HUGE.search(body):
             try:
                 return self._fast.decode(body)
             except (msgspec.MsgspecError, RecursionError):
-                pass  # it may yet be one with bare NaN or Infinity, which the fast decoder does not know
-        return self._decode_slowly(body)
+                pass
+        return None
 
-    def _decode_slowly(self, body: bytes) -> T:
-        members = parse(body)
+    def convert(self, members: object) -> T:
+        """Make of parsed JSON what this call takes.
+
+        Raises:
+            InvalidRequest: It is something else.
+        """
         flaw = find_flaw(members)
         if flaw is not None:
             raise InvalidRequest(flaw)

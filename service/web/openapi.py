@@ -7,9 +7,28 @@ from typing import Any
 import msgspec
 
 from core.records import Specification, Verdict
-from service.web.wire import JobBody, JobId, ProblemBody, ReportBody, StateBody, TrialBody
+from service.web.wire import (
+    JobBody,
+    JobId,
+    JobIdsBody,
+    ProblemBody,
+    ReportBody,
+    ReportsBody,
+    StateBody,
+    TrialBody,
+)
 
-_BODIES = (JobBody, ReportBody, TrialBody, Specification, Verdict, StateBody, ProblemBody)
+_BODIES = (
+    JobBody,
+    ReportBody,
+    TrialBody,
+    JobIdsBody,
+    ReportsBody,
+    Specification,
+    Verdict,
+    StateBody,
+    ProblemBody,
+)
 _NULL: dict[str, Any] = {"type": "null"}
 
 
@@ -53,6 +72,20 @@ def document() -> dict[str, Any]:
             }
         return described
 
+    def listed(name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+        items = {"anyOf": [schema[kind], schema[ProblemBody]]}
+        array = {"type": "array", "items": items}
+        return {"type": "object", "properties": {name: array}, "required": [name]}
+
+    measurements = {
+        "summary": "The service's own figures, those of all workers of the host",
+        "responses": {
+            "200": {
+                "description": "Prometheus' text",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
+        },
+    }
     unavailable = {"503": "Overloaded, stopping, or without a database"}
     well = {"200": ("It is", schema[StateBody])}
     return {
@@ -110,8 +143,25 @@ def document() -> dict[str, Any]:
                     body=TrialBody,
                 ),
             },
+            "/api/v1/suggestions": {
+                "post": operation(
+                    "Dispatch a trial for each of many jobs, in one transaction",
+                    {"200": ("A trial or a problem a job, in their order", listed("suggestions", TrialBody))},
+                    {"422": "Invalid body; an invalid job_id is a problem of its own"} | unavailable,
+                    body=JobIdsBody,
+                ),
+            },
+            "/api/v1/reports": {
+                "post": operation(
+                    "Report an epoch of each of many trials, in one transaction",
+                    {"200": ("A verdict or a problem a report, in their order", listed("verdicts", Verdict))},
+                    {"422": "Invalid body; an invalid report is a problem of its own"} | unavailable,
+                    body=ReportsBody,
+                ),
+            },
             "/healthz": {"get": operation("Whether the process answers", well, {})},
             "/readyz": {"get": operation("Whether requests can be served", well, unavailable)},
+            "/metrics": {"get": measurements},
             "/openapi.json": {"get": operation("This document", {"200": ("OpenAPI 3.1", {})}, {})},
         },
         "components": {"schemas": components},

@@ -10,8 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from service import metrics
 from service.engine.commands import Delete, End, Register, Suggest, Tell
 from service.engine.naming import register_unnamed
+from service.errors import Unavailable
+from service.web import bulk
 from service.web.answers import answer
 from service.web.decoding import Decoder, job_id_of
 from service.web.openapi import document
@@ -64,9 +67,7 @@ async def delete(request: Request) -> Response:
 async def suggest(request: Request) -> Response:
     """Dispatch a new trial."""
     trial = await request.app.state.engine.submit(Suggest(job_id_of(request)))
-    return answer(
-        TrialBody(job_id=trial.job_id, batch_size=trial.batch_size, trial_number=trial.trial_number)
-    )
+    return answer(TrialBody.of(trial))
 
 
 async def report(request: Request) -> Response:
@@ -88,9 +89,16 @@ async def health(_: Request) -> Response:
 
 
 async def readiness(request: Request) -> Response:
-    """Tell whether requests can be served: the database answers."""
+    """Tell whether requests can be served: the database answers, and the service is not about to stop."""
+    if request.app.state.is_draining:
+        raise Unavailable("The service is stopping; ask another one.")
     await request.app.state.database.check()
     return answer(StateBody("ready"))
+
+
+async def measurements(_: Request) -> Response:
+    """Give the service's own figures, for Prometheus; those of all workers of the host."""
+    return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE_LATEST)
 
 
 async def openapi(_: Request) -> Response:
@@ -103,7 +111,18 @@ routes = [
     Route("/jobs/batch_size", Resource(GET=suggest)),
     Route("/report", Resource(POST=report)),
     Route("/trials", Resource(PATCH=end)),
+    Route("/api/v1/suggestions", Resource(POST=bulk.suggestions)),
+    Route("/api/v1/reports", Resource(POST=bulk.reports)),
     Route("/healthz", Resource(GET=health, HEAD=health)),
     Route("/readyz", Resource(GET=readiness, HEAD=readiness)),
+    Route("/metrics", Resource(GET=measurements, HEAD=measurements)),
     Route("/openapi.json", Resource(GET=openapi, HEAD=openapi)),
 ]
+
+calls = [
+    f"{method} {route.path}"
+    for route in routes
+    if isinstance(route.endpoint, Resource)
+    for method in route.endpoint.methods
+]
+"""Every call of the service: its method and its path."""

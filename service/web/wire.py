@@ -1,11 +1,11 @@
 """The bodies of the compatible calls: what is decoded is valid."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
 from core.cost import LARGEST_QUANTITY
-from core.records import Report, Specification
+from core.records import Report, Specification, Trial
 from service.errors import Flaw
 
 MOST_BATCH_SIZES = 1000
@@ -102,6 +102,33 @@ class TrialBody(Struct, frozen=True, kw_only=True):
     job_id: JobId
     batch_size: Positive
     trial_number: Positive
+
+    @classmethod
+    def of(cls, trial: Trial) -> Self:
+        """Return the name of a trial."""
+        return cls(job_id=trial.job_id, batch_size=trial.batch_size, trial_number=trial.trial_number)
+
+
+MOST_ITEMS = 1000
+"""Of a bulk call."""
+
+
+class JobIdBody(Struct, frozen=True):
+    """A job by its name."""
+
+    job_id: JobId
+
+
+class JobIdsBody(Struct, frozen=True):
+    """Jobs that each ask for a trial."""
+
+    job_ids: Annotated[list[JobId], Meta(max_length=MOST_ITEMS)]
+
+
+class ReportsBody(Struct, frozen=True):
+    """Reports of any trials."""
+
+    reports: Annotated[list[ReportBody], Meta(max_length=MOST_ITEMS)]
 
 
 class ProblemBody(Struct, frozen=True, kw_only=True):
