@@ -1,9 +1,13 @@
 """What all tests share."""
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from benchmarks.postgres import Postgres, create_database, running_postgres
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,3 +19,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the recorded conversations and trainings are not beside this clone")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a Postgres of the tests' own; where none can be started the tests fail and say why."""
+    with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def new_postgres_url(postgres: Postgres) -> Callable[[], str]:
+    """Return what makes an empty database and gives its URL."""
+    numbers = itertools.count(1)
+    return lambda: create_database(postgres, f"test_{next(numbers)}")

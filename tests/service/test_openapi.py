@@ -38,4 +38,4 @@ def test_every_call_says_what_it_answers(document: dict[str, Any]) -> None:
         for method, call in calls.items():
             assert call["summary"], path
             assert set(call["responses"]) & {"200", "201"}, (path, method)
-            assert ("503" in call["responses"]) == (path not in {"/healthz", "/openapi.json"})
+            assert ("503" in call["responses"]) == (path not in {"/healthz", "/metrics", "/openapi.json"})

@@ -1,0 +1,108 @@
+"""Several workers behind one address."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.server import Child, free_port, launch, stop
+
+PROGRAM = str(Path(sys.executable).parent / "batchbandit")
+WORKERS = 3
+
+
+@pytest.fixture
+def server(new_postgres_url: Callable[[], str], tmp_path: Path) -> Iterator[Child]:
+    """Return a service of several workers."""
+    port = free_port()
+    options = ["--port", str(port), "--workers", str(WORKERS), "--database-url", new_postgres_url()]
+    child = launch([PROGRAM, "serve", *options], port, tmp_path / "server.log")
+    yield child
+    stop(child)
+
+
+def test_any_worker_sums_the_figures_of_all(server: Child) -> None:
+    for _ in range(30):  # each on a connection of its own, and so at any worker
+        assert get(server, "/openapi.json").is_success
+    for _ in range(5):
+        assert figure(server, 'batchbandit_requests_total{call="GET /openapi.json",status="200"}') == 30
+        assert figure(server, 'batchbandit_request_seconds_count{call="GET /openapi.json"}') == 30
+    assert figure(server, "batchbandit_waiting_commands") == 0
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_figures_stay(server: Child) -> None:
+    for _ in range(10):
+        get(server, "/openapi.json")
+    before = wait_for_workers(server)
+    os.kill(before[0], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while set(before) & set(now := wait_for_workers(server)) != set(before[1:]) or len(now) < WORKERS:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert figure(server, 'batchbandit_requests_total{call="GET /openapi.json",status="200"}') == 10
+
+
+def test_sigterm_ends_all_workers(server: Child) -> None:
+    workers = wait_for_workers(server)
+    server.process.terminate()
+    assert server.process.wait(15) == 0
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert "Traceback" not in server.last_words()
+
+
+def test_workers_end_with_the_process_that_started_them(server: Child) -> None:
+    workers = wait_for_workers(server)
+    server.process.kill()
+    server.process.wait()
+    deadline = time.monotonic() + 15
+    while [pid for pid in workers if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_sqlite_file_has_one_worker(tmp_path: Path) -> None:
+    file = tmp_path / "batchbandit.db"
+    options = ["--port", "0", "--workers", "2", "--database-url", f"sqlite+aiosqlite:///{file}"]
+    refused = subprocess.run(
+        [PROGRAM, "serve", *options], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert refused.returncode == 2
+    assert "use --workers 1, or Postgres" in refused.stderr
+    assert not file.exists()
+
+
+def get(server: Child, path: str) -> httpx.Response:
+    """Ask on a connection of its own."""
+    return httpx.get(server.url + path, trust_env=False)
+
+
+def figure(server: Child, name: str) -> float:
+    """Return one of the service's figures."""
+    found = re.search(rf"^{re.escape(name)} (\S+)$", get(server, "/metrics").text, re.MULTILINE)
+    assert found, name
+    return float(found[1])
+
+
+def wait_for_workers(server: Child) -> list[int]:
+    """Return the processes that serve, once all are there."""
+    deadline = time.monotonic() + 20
+    while server.log.read_text().count("Application startup complete") < WORKERS:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pids = [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", server.log.read_text())]
+    return [pid for pid in pids if is_running(pid)]
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
