@@ -4,7 +4,7 @@ SQLite and Postgres differ in how a whole batch of keys becomes one parameter, a
 to see so that every key is looked up in an index.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -18,7 +18,12 @@ from service.store import schema
 _IS_EXPLORATION = sa.text("type = 'Exploration' AND status <> 'Failed'")
 _IS_RESULT = sa.text("status = 'Succeeded'")
 
+MEASURED = (schema.trial.c.trial_number, schema.trial.c.time, schema.trial.c.energy)
+"""What is read of a result."""
+
 Pairs = Collection[tuple[str, int]]
+Columns = Sequence[sa.ColumnElement[Any]]
+Condition = sa.ColumnElement[bool] | sa.TextClause
 
 
 class Keys(Protocol):
@@ -31,8 +36,10 @@ class Keys(Protocol):
     def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
         """Return the condition that a column holds one of the job ids."""
 
-    def joined(self, table: sa.FromClause, number: str) -> sa.FromClause:
-        """Return the table of pairs joined with a table that has their job id and this number."""
+    def looked_up(
+        self, table: sa.Table, number: str, selected: Columns, *conditions: Condition
+    ) -> sa.Select[Any]:
+        """Return what selects columns of a table's rows that have a pair's job id, and its number here."""
 
     def bound(self, pairs: Pairs) -> dict[str, object]:
         """Return the parameters that are the pairs; ``place`` counts them from 0."""
@@ -41,19 +48,12 @@ class Keys(Protocol):
         """Return what selects the newest ``:window`` results of each pair."""
 
 
-class _Pairs:
+class SQLiteKeys:
+    """Pairs travel as one JSON text: SQLite scans the table for a row-value IN."""
+
     place: sa.ColumnElement[int]
     job_id: sa.ColumnElement[str]
     number: sa.ColumnElement[int]
-    source: sa.FromClause
-
-    def joined(self, table: sa.FromClause, number: str) -> sa.FromClause:
-        """Return the table of pairs joined with a table that has their job id and this number."""
-        return self.source.join(table, sa.and_(table.c.job_id == self.job_id, table.c[number] == self.number))
-
-
-class SQLiteKeys(_Pairs):
-    """Pairs travel as one JSON text: SQLite scans the table for a row-value IN."""
 
     def __init__(self) -> None:
         pairs = sa.func.json_each(sa.bindparam("pairs", type_=sa.Text)).table_valued(
@@ -72,6 +72,13 @@ class SQLiteKeys(_Pairs):
         """Return the parameters that are the pairs; ``place`` counts them from 0."""
         return {"pairs": json.encode(list(pairs)).decode()}
 
+    def looked_up(
+        self, table: sa.Table, number: str, selected: Columns, *conditions: Condition
+    ) -> sa.Select[Any]:
+        """Return what selects columns of a table's rows that have a pair's job id, and its number here."""
+        same = sa.and_(table.c.job_id == self.job_id, table.c[number] == self.number)
+        return sa.select(*selected).select_from(self.source.join(table, same)).where(*conditions)
+
     def newest_results(self) -> sa.Select[Any]:
         """Return what selects the newest ``:window`` results of each pair."""
         newest = schema.trial.alias("newest")
@@ -87,13 +94,17 @@ class SQLiteKeys(_Pairs):
             .correlate(self.source)
         )
         trial = schema.trial
-        return sa.select(self.place, trial.c.trial_number, trial.c.time, trial.c.energy).select_from(
+        return sa.select(*MEASURED).select_from(
             self.source.join(trial, sa.and_(trial.c.job_id == self.job_id, trial.c.trial_number.in_(numbers)))
         )
 
 
-class PostgresKeys(_Pairs):
+class PostgresKeys:
     """Keys travel as arrays; what is limited a key is looked up beside it, laterally."""
+
+    place: sa.ColumnElement[int]
+    job_id: sa.ColumnElement[str]
+    number: sa.ColumnElement[int]
 
     def __init__(self) -> None:
         pairs = (
@@ -117,19 +128,27 @@ class PostgresKeys(_Pairs):
         """Return the parameters that are the pairs; ``place`` counts them from 0."""
         return {"firsts": [first for first, _ in pairs], "seconds": [second for _, second in pairs]}
 
+    def looked_up(
+        self, table: sa.Table, number: str, selected: Columns, *conditions: Condition
+    ) -> sa.Select[Any]:
+        """Return what selects columns of a table's rows that have a pair's job id, and its number here."""
+        same = sa.and_(table.c.job_id == self.job_id, table.c[number] == self.number)
+        return self._beside(sa.select(*selected).where(same, *conditions))
+
+    def _beside(self, looked_up: sa.Select[Any]) -> sa.Select[Any]:
+        # The offset keeps the planner from joining, in which the table might come first: a plan made while
+        # it was small, and kept with the prepared statement, would go through all of it when it has grown.
+        found = looked_up.offset(sa.literal_column("0")).correlate(self.source).lateral("found")
+        return sa.select(*found.c).select_from(self.source.join(found, sa.true()))
+
     def newest_results(self) -> sa.Select[Any]:
         """Return what selects the newest ``:window`` results of each pair."""
         trial = schema.trial
-        newest = (
-            sa.select(trial.c.trial_number, trial.c.time, trial.c.energy)
+        return self._beside(
+            sa.select(*MEASURED)
             .where(trial.c.job_id == self.job_id, trial.c.batch_size == self.number, _IS_RESULT)
             .order_by(trial.c.trial_number.desc())
             .limit(sa.bindparam("window", type_=sa.Integer))
-            .correlate(self.source)
-            .lateral("newest")
-        )
-        return sa.select(self.place, newest.c.trial_number, newest.c.time, newest.c.energy).select_from(
-            self.source.join(newest, sa.true())
         )
 
 
@@ -171,18 +190,14 @@ class Queries:
             .where(keys.named(trial.c.job_id), _IS_EXPLORATION)
             .order_by(trial.c.job_id, trial.c.trial_number)
         )
-        self.trials = sa.select(*columns(trial, Trial)).select_from(keys.joined(trial, "trial_number"))
+        self.trials = keys.looked_up(trial, "trial_number", columns(trial, Trial))
         # A key's rows are told by its place among the keys: shorter than its parts.
-        measured = (keys.place, trial.c.trial_number, trial.c.time, trial.c.energy)
-        self.results = (
-            sa.select(*measured)
-            .select_from(keys.joined(trial, "batch_size"))
-            .where(_IS_RESULT)
-            .order_by(trial.c.trial_number)
+        results = keys.looked_up(trial, "batch_size", MEASURED, _IS_RESULT)
+        self.results, self.newest_results = (
+            select.add_columns(keys.place).order_by(select.selected_columns.trial_number)
+            for select in (results, keys.newest_results())
         )
-        newest = keys.newest_results()
-        self.newest_results = newest.order_by(newest.selected_columns.trial_number)
-        self.sums = sa.select(schema.arm_sums).select_from(keys.joined(schema.arm_sums, "batch_size"))
+        self.sums = keys.looked_up(schema.arm_sums, "batch_size", tuple(schema.arm_sums.columns))
         self.succeeded = (
             sa.select(*columns(trial, Trial))
             .where(trial.c.job_id == sa.bindparam("job_id"), _IS_RESULT)

@@ -82,7 +82,7 @@ def results(connection: Connection, keys: Pairs, window: int) -> dict[tuple[str,
     if window:
         statement, parameters["window"] = queries.newest_results, window
     found: list[list[Result]] = [[] for _ in keys]
-    for place, number, time, energy in _rows(connection, statement, parameters):
+    for number, time, energy, place in _rows(connection, statement, parameters):
         found[place].append(Result(number, time, energy))
     return dict(zip(keys, found, strict=True))
 
