@@ -4,6 +4,7 @@ import re
 
 import click
 import pytest
+from prometheus_client import REGISTRY
 
 from service.cli import main
 from service.errors import JobIdTaken, ServiceError
@@ -71,6 +72,11 @@ def test_every_problem_is_documented_and_no_other() -> None:
 @pytest.mark.parametrize("body", [JobBody, ReportBody, TrialBody])
 def test_every_member_is_documented(body: type[JobBody | ReportBody | TrialBody]) -> None:
     assert [name for name in body.__struct_fields__ if f"`{name}`" not in REFERENCE] == []
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    counted = {name.removesuffix("_total") for name in cells(1) if name.startswith("batchbandit_")}
+    assert counted == {metric.name for metric in REGISTRY.collect() if metric.name.startswith("batchbandit")}
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from service import metrics
 from service.errors import DatabaseUnavailable, OpeningError
 from service.store import locking, opening
 
@@ -47,7 +48,10 @@ REFUSED = (
     "The database did not take the transaction and nothing was written; try again, and look at the service's "
     "log if it stays so."
 )
-
+UNKNOWN = (
+    "The connection to the database was lost while it committed: what was asked for may or may not have been "
+    "done; ask again."
+)
 
 DRIVER_ERRORS = (sa.exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
@@ -131,6 +135,7 @@ class PostgresDatabase:
         self._retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_random_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),
+            before_sleep=lambda _: metrics.RETRIES.inc(),
             reraise=True,
         )
 
@@ -169,13 +174,10 @@ class PostgresDatabase:
             outcome = await connection.run_sync(work)
             try:
                 await connection.commit()
-            except sa.exc.DBAPIError as error:
-                if error.connection_invalidated:
-                    raise CommitUnknown(
-                        "The connection to the database was lost while it committed: what was asked for may "
-                        "or may not have been done; ask again."
-                    ) from error
-                raise
+            except (sa.exc.DBAPIError, asyncio.CancelledError) as error:  # cancelled: by the deadline
+                if isinstance(error, sa.exc.DBAPIError) and not error.connection_invalidated:
+                    raise
+                raise CommitUnknown(UNKNOWN) from error
             return outcome
 
     async def check(self) -> None:
