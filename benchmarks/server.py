@@ -39,8 +39,9 @@ class Child(Struct, frozen=True):
 
 
 class Server(Child, frozen=True):
-    """A running server; ``database`` is its file where it is served from SQLite."""
+    """A running server; ``database`` is its file where it serves SQLite."""
 
+    database_url: str
     database: Path
 
 
@@ -85,7 +86,7 @@ def start(folder: Path, database_url: str | None = None) -> Server:
     served = database_url or f"sqlite+aiosqlite:///{database}"
     command = [str(program), "serve", *address, "--database-url", served]
     child = launch(command, port, folder / "server.log")
-    return Server(child.url, child.process, child.log, database)
+    return Server(child.url, child.process, child.log, served, database)
 
 
 def launch(

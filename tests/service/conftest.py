@@ -1,20 +1,23 @@
-"""A real server for the tests that talk to one."""
+"""A real server for the tests that talk to one, on each kind of database."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import httpx
 import pytest
 
+from benchmarks.postgres import create_database
 from benchmarks.server import Server, running_server
+from tests.service.tables import Tables, open_tables
 from tests.service.talk import Api
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """Return a running server on a file of its own."""
-    with running_server() as running:
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Return a running server on a database of its own."""
+    url = None
+    if request.param == "postgres":
+        url = create_database(request.getfixturevalue("postgres"), "served")
+    with running_server(url) as running:
         yield running
 
 
@@ -31,8 +34,8 @@ def api(http: httpx.Client) -> Api:
     return Api(http)
 
 
-@pytest.fixture
-def tables(server: Server) -> Iterator[sqlite3.Connection]:
-    """Return a reader of the server's file beside the server."""
-    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as connection:
-        yield connection
+@pytest.fixture(scope="session")
+def tables(server: Server) -> Iterator[Tables]:
+    """Return a reader of the server's database beside the server."""
+    with open_tables(server.database_url) as opened:
+        yield opened

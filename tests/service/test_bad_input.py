@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -11,28 +10,22 @@ import httpx
 import pytest
 
 from benchmarks.server import Server
+from tests.service.tables import Tables
 from tests.service.talk import Api, job_body, report_body
-
-TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmSums", "Trial", "DeletedJob")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_written(tables: sqlite3.Connection, trial: dict[str, Any]) -> Iterator[None]:
+def _nothing_is_written(tables: Tables, trial: dict[str, Any]) -> Iterator[None]:
     assert trial
-    before = contents(tables)
+    before = tables.contents()
     yield
-    assert contents(tables) == before
+    assert tables.contents() == before
 
 
 @pytest.fixture
 def trial(api: Api) -> dict[str, Any]:
     """Return a Dispatched trial."""
     return api.trial(api.register()["job_id"])
-
-
-def contents(tables: sqlite3.Connection) -> list[list[Any]]:
-    """Return all rows of all tables."""
-    return [tables.execute(f'SELECT * FROM "{name}"').fetchall() for name in TABLES]  # noqa: S608  (constants)
 
 
 def refused(answer: httpx.Response, status: int) -> dict[str, Any]:

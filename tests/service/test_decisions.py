@@ -1,10 +1,10 @@
 """GET /jobs/batch_size, POST /report and PATCH /trials: what a job is told."""
 
-import sqlite3
 from typing import Any
 
 import pytest
 
+from tests.service.tables import Tables
 from tests.service.talk import Api
 
 COSTS = {8: 1000.0, 16: 900.0, 32: 800.0}
@@ -44,13 +44,13 @@ def test_a_job_without_a_batch_size_that_converges_says_what_to_change(api: Api)
     assert "target_metric" in answer.json()["message"]
 
 
-def test_zero_pruning_rounds_go_straight_to_the_bandit(api: Api, tables: sqlite3.Connection) -> None:
+def test_zero_pruning_rounds_go_straight_to_the_bandit(api: Api, tables: Tables) -> None:
     job_id = api.register(num_pruning_rounds=0, mab_num_explorations=0)["job_id"]
     explored = {api.run(job_id)["batch_size"] for _ in range(3)}
     assert explored == {8, 16, 32}, "an arm without observations comes before any draw"
-    types = tables.execute("SELECT DISTINCT type FROM Trial WHERE job_id = ?", (job_id,)).fetchall()
+    types = tables.rows('SELECT DISTINCT type FROM "Trial" WHERE job_id = :job_id', job_id=job_id)
     assert types == [("MAB",)]
-    assert tables.execute("SELECT stage FROM Job WHERE job_id = ?", (job_id,)).fetchone() == ("MAB",)
+    assert tables.rows('SELECT stage FROM "Job" WHERE job_id = :job_id', job_id=job_id) == [("MAB",)]
 
 
 def test_a_seeded_job_repeats_and_an_unseeded_one_does_not(api: Api) -> None:
@@ -105,14 +105,16 @@ def test_a_report_after_the_end_of_a_trial_is_refused_with_the_reason(api: Api) 
     assert "ended before" in answer.json()["message"]
 
 
-def test_ending_twice_or_after_a_result_changes_nothing(api: Api, tables: sqlite3.Connection) -> None:
+def test_ending_twice_or_after_a_result_changes_nothing(api: Api, tables: Tables) -> None:
     job_id = api.register()["job_id"]
     failed, succeeded = api.trial(job_id), None
     assert [api.end(failed).status_code for _ in range(2)] == [200, 200]
     succeeded = api.run(job_id)
     assert api.end(succeeded).status_code == 200
-    statuses = tables.execute("SELECT status FROM Trial WHERE job_id = ? ORDER BY trial_number", (job_id,))
-    assert statuses.fetchall() == [("Failed",), ("Succeeded",)]
+    statuses = tables.rows(
+        'SELECT status FROM "Trial" WHERE job_id = :job_id ORDER BY trial_number', job_id=job_id
+    )
+    assert statuses == [("Failed",), ("Succeeded",)]
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 8}, {"trial_number": 99}, {"job_id": "nobody"}])
@@ -122,30 +124,30 @@ def test_a_trial_that_was_never_dispatched_is_unknown(api: Api, change: dict[str
     assert api.end(trial).status_code == 404
 
 
-def test_an_unconverged_trial_never_lowers_the_bound(api: Api, tables: sqlite3.Connection) -> None:
+def test_an_unconverged_trial_never_lowers_the_bound(api: Api, tables: Tables) -> None:
     job_id = api.register(max_epochs=1)["job_id"]
     api.report(api.trial(job_id), energy=10_000.0)
     api.report(api.trial(job_id), energy=1.0, time=0.01, metric=0.0)
-    row = tables.execute(
-        "SELECT min_cost, min_cost_batch_size FROM Job WHERE job_id = ?", (job_id,)
-    ).fetchone()
-    assert row == (0.5 * 10_000 + 0.5 * 200 * 100, 16)
+    rows = tables.rows(
+        'SELECT min_cost, min_cost_batch_size FROM "Job" WHERE job_id = :job_id', job_id=job_id
+    )
+    assert rows == [(0.5 * 10_000 + 0.5 * 200 * 100, 16)]
 
 
-def test_a_trial_of_the_pruning_stage_that_reports_late_teaches_its_arm(
-    api: Api, tables: sqlite3.Connection
-) -> None:
+def test_a_trial_of_the_pruning_stage_that_reports_late_teaches_its_arm(api: Api, tables: Tables) -> None:
     job_id = api.register(batch_sizes=[16], num_pruning_rounds=1)["job_id"]
     first, late = api.trial(job_id), api.trial(job_id)
     api.report(first, energy=1000.0, time=5.0)
     api.run(job_id, energy=1200.0, time=5.0)
     answer = api.report(late, energy=1100.0, time=5.0)
     assert answer.status_code == 200
-    arm = tables.execute("SELECT num_observations FROM GaussianTsArmState WHERE job_id = ?", (job_id,))
-    assert arm.fetchone() == (3,)
+    arms = tables.rows(
+        'SELECT num_observations FROM "GaussianTsArmState" WHERE job_id = :job_id', job_id=job_id
+    )
+    assert arms == [(3,)]
 
 
-def test_a_pruned_batch_size_that_reports_late_is_recorded(api: Api, tables: sqlite3.Connection) -> None:
+def test_a_pruned_batch_size_that_reports_late_is_recorded(api: Api, tables: Tables) -> None:
     job_id = api.register(num_pruning_rounds=1, max_epochs=1)["job_id"]
     first = api.trial(job_id)
     late = api.trial(job_id)
@@ -154,7 +156,7 @@ def test_a_pruned_batch_size_that_reports_late_is_recorded(api: Api, tables: sql
     api.run(job_id)
     api.trial(job_id)
     assert api.report(late).json()["converged"]
-    arms = tables.execute("SELECT batch_size FROM GaussianTsArmState WHERE job_id = ?", (job_id,)).fetchall()
+    arms = tables.rows('SELECT batch_size FROM "GaussianTsArmState" WHERE job_id = :job_id', job_id=job_id)
     assert arms == [(32,)]
 
 

@@ -108,6 +108,7 @@ def assert_everything_acknowledged_is_there(database: Path, log: Path) -> None:
         assert numbers == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_a_second_service_on_one_file_is_refused(server: Server) -> None:
     second = serve("--port", "0", "--database-url", f"sqlite+aiosqlite:///{server.database}")
     assert second.returncode == 2
@@ -146,6 +147,7 @@ def test_a_port_that_is_taken_is_said(server: Server, tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_readers_read_beside_a_busy_service(server: Server, api: Api) -> None:
     job_id = api.register()["job_id"]
     with closing(sqlite3.connect(server.database)) as reader:

@@ -1,12 +1,12 @@
 """POST /jobs."""
 
 import re
-import sqlite3
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.service.tables import Tables
 from tests.service.talk import Api, job_body
 
 REQUIRED = ("job_id_prefix", "batch_sizes", "default_batch_size", "max_power", "number_of_gpus", "gpu_model")
@@ -127,13 +127,13 @@ def test_a_deleted_jobs_trial_numbers_go_on_under_its_name(api: Api, http: httpx
         assert api.delete(job_id).status_code == 200
 
 
-def test_deleting_leaves_nothing_of_a_job(api: Api, tables: sqlite3.Connection) -> None:
+def test_deleting_leaves_nothing_of_a_job(api: Api, tables: Tables) -> None:
     job_id = api.register()["job_id"]
     api.to_bandit(job_id, {8: 1000.0, 16: 900.0, 32: 800.0})
     api.trial(job_id)
     assert api.delete(job_id).json() is None
     for table in ("Job", "BatchSize", "GaussianTsArmState", "Trial"):
-        count = tables.execute(f'SELECT count(*) FROM "{table}" WHERE job_id = ?', (job_id,))  # noqa: S608  (a constant)
-        assert count.fetchone() == (0,)
+        query = f'SELECT count(*) FROM "{table}" WHERE job_id = :job_id'  # noqa: S608  (a constant)
+        assert tables.rows(query, job_id=job_id) == [(0,)]
     assert api.delete(job_id).status_code == 404
     assert api.suggest(job_id).status_code == 400
