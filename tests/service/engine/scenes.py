@@ -1,7 +1,19 @@
 """Commands for the engine's tests."""
 
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
 from core.records import Report, Specification, Trial
 from service.engine.commands import Register, Tell
+
+T = TypeVar("T")
+
+
+class Play(Protocol):
+    """What runs a scene to its end."""
+
+    def __call__(self, scene: Coroutine[Any, Any, T], /) -> T:
+        """Return what the scene returns."""
 
 
 def specification(job_id: str = "job", batch_sizes: tuple[int, ...] = (8, 16, 32)) -> Specification:

@@ -1,14 +1,8 @@
 """A batch is what its commands would be one after the other, in a bounded number of statements."""
 
-import asyncio
-import shutil
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -19,36 +13,26 @@ from core.records import Trial
 from service.engine.batch import run_batch, waves
 from service.engine.commands import Command, Delete, End, Suggest
 from service.errors import ServiceError, UnknownJob
-from service.store.opening import parsed
-from service.store.sqlite import SQLiteDatabase
-from tests.service.engine.scenes import registration, success, told
+from service.store.databases import ServedDatabase
+from tests.service.engine.scenes import Play, registration, success, told
+from tests.service.tables import Tables
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
-TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmSums", "Trial", "DeletedJob")
 
 
-async def run(database: SQLiteDatabase, commands: Sequence[Command]) -> list[object]:
+async def run(database: ServedDatabase, commands: Sequence[Command]) -> list[object]:
     """Run commands as one batch."""
     return await database.transact(partial(run_batch, commands=commands, now=NOW))
 
 
-def contents(file: Path) -> dict[str, list[object]]:
-    """Return all rows of all tables, in order."""
-    with closing(sqlite3.connect(file)) as connection:
-        return {
-            name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)  # noqa: S608  (constants)
-            for name in TABLES
-        }
-
-
-def test_one_failing_command_fails_alone(database: SQLiteDatabase) -> None:
+def test_one_failing_command_fails_alone(database: ServedDatabase, play: Play) -> None:
     async def scene() -> list[object]:
         jobs = [f"job-{i}" for i in range(63)]
         await run(database, [registration(job_id) for job_id in jobs])
         asked = [Suggest(job_id) for job_id in jobs]
         return await run(database, [*asked[:30], Suggest("nobody"), *asked[30:]])
 
-    outcomes = asyncio.run(scene())
+    outcomes = play(scene())
     assert isinstance(outcomes.pop(30), UnknownJob)
     assert [outcome.batch_size for outcome in outcomes if isinstance(outcome, Trial)] == [16] * 63
 
@@ -86,38 +70,28 @@ def summary(outcome: object) -> object:
     return (type(outcome), str(outcome)) if isinstance(outcome, ServiceError) else outcome
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database file to copy: making one takes longer than most batches."""
-    file = tmp_path_factory.mktemp("empty") / "empty.db"
-    asyncio.run(SQLiteDatabase.open(parsed(f"sqlite+aiosqlite:///{file}")).close())
-    return file
-
-
 @given(commands=commands_of_two_jobs(), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_batch_is_its_commands_one_after_the_other(
-    empty: Path, commands: list[Command], data: st.DataObject
+    empty: Callable[[], ServedDatabase],
+    tables: Tables,
+    play: Play,
+    commands: list[Command],
+    data: st.DataObject,
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(commands)), max_size=3).map(sorted))
     batches = [commands[i:j] for i, j in zip([0, *cuts], [*cuts, len(commands)], strict=True)]
     before: list[Command] = [*REGISTRATIONS, *map(Suggest, data.draw(st.lists(st.sampled_from("ab"))))]
     results = []
-    with TemporaryDirectory() as folder:
-        for name, groups in (("together", batches), ("apart", [[command] for command in commands])):
-            file = Path(shutil.copy(empty, Path(folder) / name))
-            outcomes = asyncio.run(in_groups(file, [before, *groups]))
-            results.append((list(map(summary, outcomes)), contents(file)))
+    for groups in (batches, [[command] for command in commands]):
+        outcomes = play(in_groups(empty(), [before, *groups]))
+        results.append((list(map(summary, outcomes)), tables.contents()))
     assert results[0] == results[1]
 
 
-async def in_groups(file: Path, groups: Sequence[Sequence[Command]]) -> list[object]:
-    """Run groups of commands on a database of their own."""
-    database = SQLiteDatabase.open(parsed(f"sqlite+aiosqlite:///{file}"))
-    try:
-        return [outcome for group in groups if group for outcome in await run(database, group)]
-    finally:
-        await database.close()
+async def in_groups(database: ServedDatabase, groups: Sequence[Sequence[Command]]) -> list[object]:
+    """Run groups of commands, each as a batch."""
+    return [outcome for group in groups if group for outcome in await run(database, group)]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +99,7 @@ async def in_groups(file: Path, groups: Sequence[Sequence[Command]]) -> list[obj
     [("pruning", "suggest", 5), ("pruning", "report", 4), ("MAB", "suggest", 4), ("MAB", "report", 7)],
 )
 def test_the_statements_of_a_batch_do_not_grow_with_it(
-    database: SQLiteDatabase, stage: str, asked: str, most: int
+    database: ServedDatabase, play: Play, stage: str, asked: str, most: int
 ) -> None:
     jobs = [f"job-{i}" for i in range(40)]
 
@@ -144,12 +118,12 @@ def test_the_statements_of_a_batch_do_not_grow_with_it(
             await run(database, [success(trial) for trial in trials if isinstance(trial, Trial)])
         return await counted(1), await counted(40)
 
-    one, forty = asyncio.run(scene())
+    one, forty = play(scene())
     assert one == forty
     assert forty <= most
 
 
-async def statements_of(database: SQLiteDatabase, commands: Sequence[Command]) -> list[str]:
+async def statements_of(database: ServedDatabase, commands: Sequence[Command]) -> list[str]:
     """Run a batch; return its statements, BEGIN and COMMIT aside."""
     seen: list[str] = []
 

@@ -8,13 +8,14 @@ from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from core.records import Trial
 from service.engine.commands import Registered, Suggest
 from service.engine.commit import GroupCommit
 from service.errors import DatabaseUnavailable, Overloaded, Unavailable, UnknownJob
-from service.store.sqlite import SQLiteDatabase
-from tests.service.engine.scenes import registration
+from service.store.databases import ServedDatabase
+from tests.service.engine.scenes import Play, registration
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class Counted:
     """A database that counts its transactions and can make them wait."""
 
-    def __init__(self, database: SQLiteDatabase) -> None:
+    def __init__(self, database: ServedDatabase) -> None:
         self.database = database
         self.transactions = 0
         self.gate = asyncio.Event()
@@ -41,7 +42,9 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def test_commands_that_arrive_during_a_transaction_share_the_next(database: SQLiteDatabase) -> None:
+def test_commands_that_arrive_during_a_transaction_share_the_next(
+    database: ServedDatabase, play: Play
+) -> None:
     async def scene() -> tuple[int, int]:
         counted = Counted(database)
         async with GroupCommit(counted, 100) as engine:
@@ -57,26 +60,28 @@ def test_commands_that_arrive_during_a_transaction_share_the_next(database: SQLi
             assert [trial.trial_number for trial in trials] == list(range(1, 22))
             return alone, counted.transactions
 
-    assert asyncio.run(scene()) == (1, 3)
+    assert play(scene()) == (1, 3)
 
 
-def test_a_command_that_breaks_the_transaction_breaks_its_own_alone(database: SQLiteDatabase) -> None:
+def test_a_command_that_breaks_the_transaction_breaks_its_own_alone(
+    database: ServedDatabase, play: Play
+) -> None:
     async def scene() -> list[object]:
         async with GroupCommit(database, 100) as engine:
             await engine.submit(registration())
-            # SQLite cannot be asked for a text that is not Unicode: the read for the whole batch fails.
+            # No database can be asked for a text that is not Unicode: the read for the whole batch fails.
             names = ["job", "job", "\ud800", "job", "nobody"]
             asked = [asyncio.create_task(engine.submit(Suggest(name))) for name in names]
             return list(await asyncio.gather(*asked, return_exceptions=True))
 
-    first, second, broken, third, unknown = asyncio.run(scene())
-    assert isinstance(broken, UnicodeEncodeError)
+    first, second, broken, third, unknown = play(scene())
+    assert isinstance(broken, UnicodeEncodeError | DBAPIError)
     assert isinstance(unknown, UnknownJob)
     numbers = [trial.trial_number for trial in (first, second, third) if isinstance(trial, Trial)]
     assert numbers == [1, 2, 3]
 
 
-def test_a_full_queue_refuses_at_once_and_keeps_what_it_has(database: SQLiteDatabase) -> None:
+def test_a_full_queue_refuses_at_once_and_keeps_what_it_has(database: ServedDatabase, play: Play) -> None:
     async def scene() -> None:
         counted = Counted(database)
         async with GroupCommit(counted, 3) as engine:
@@ -92,10 +97,12 @@ def test_a_full_queue_refuses_at_once_and_keeps_what_it_has(database: SQLiteData
             counted.gate.set()
             assert [trial.trial_number for trial in await asyncio.gather(*asked)] == [1, 2, 3, 4]
 
-    asyncio.run(scene())
+    play(scene())
 
 
-def test_leaving_answers_what_was_accepted_and_accepts_nothing_more(database: SQLiteDatabase) -> None:
+def test_leaving_answers_what_was_accepted_and_accepts_nothing_more(
+    database: ServedDatabase, play: Play
+) -> None:
     async def scene() -> None:
         engine = GroupCommit(database, 100)
         async with engine:
@@ -108,10 +115,10 @@ def test_leaving_answers_what_was_accepted_and_accepts_nothing_more(database: SQ
         with pytest.raises(Unavailable):
             await engine.submit(Suggest("job"))
 
-    asyncio.run(scene())
+    play(scene())
 
 
-def test_a_client_that_went_away_disturbs_nobody(database: SQLiteDatabase) -> None:
+def test_a_client_that_went_away_disturbs_nobody(database: ServedDatabase, play: Play) -> None:
     async def scene() -> list[int]:
         async with GroupCommit(database, 100) as engine:
             await engine.submit(registration())
@@ -120,20 +127,23 @@ def test_a_client_that_went_away_disturbs_nobody(database: SQLiteDatabase) -> No
             asked[1].cancel()
             return [asked_one.result().trial_number for asked_one in (asked[0], asked[2]) if await asked_one]
 
-    assert asyncio.run(scene()) == [1, 2], "what nobody waits for any more is not begun"
+    assert play(scene()) == [1, 2], "what nobody waits for any more is not begun"
 
 
-def test_a_database_that_is_held_by_another_is_unavailable_and_comes_back(database: SQLiteDatabase) -> None:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_is_held_by_another_is_unavailable_and_comes_back(
+    database: ServedDatabase, play: Play
+) -> None:
     async def scene() -> None:
         await database.transact(
             lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout = 100").close()
         )
         async with GroupCommit(database, 100) as engine:
             await engine.submit(registration())
-            with closing(sqlite3.connect(database.file, isolation_level=None)) as other:
+            with closing(sqlite3.connect(database.name, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 with pytest.raises(DatabaseUnavailable):
                     await engine.submit(Suggest("job"))
             assert (await engine.submit(Suggest("job"))).trial_number == 1
 
-    asyncio.run(scene())
+    play(scene())

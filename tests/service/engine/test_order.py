@@ -1,6 +1,5 @@
 """What a batch changes is seen by its later commands, whatever had been read before."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -8,13 +7,14 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from core.records import Arm, Trial, TrialStatus, TrialType
 from service.engine.batch import run_batch
 from service.engine.commands import Command, Delete, Register, Suggest
 from service.store import reading
-from service.store.sqlite import SQLiteDatabase
-from tests.service.engine.scenes import registration, success
+from service.store.databases import ServedDatabase
+from tests.service.engine.scenes import Play, registration, success
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def together(request: pytest.FixtureRequest) -> bool:
 
 
 async def run(
-    database: SQLiteDatabase, commands: Sequence[Command], *, together: bool = True
+    database: ServedDatabase, commands: Sequence[Command], *, together: bool = True
 ) -> list[object]:
     """Run commands in one batch or in one each; return their answers, none of them refused."""
     batches = [commands] if together else [[command] for command in commands]
@@ -39,14 +39,14 @@ async def run(
     return outcomes
 
 
-async def trial(database: SQLiteDatabase) -> Trial:
+async def trial(database: ServedDatabase) -> Trial:
     """Dispatch a trial in a batch of its own."""
     (dispatched,) = await run(database, [Suggest("job")])
     assert isinstance(dispatched, Trial)
     return dispatched
 
 
-async def arms(database: SQLiteDatabase) -> dict[int, Arm]:
+async def arms(database: ServedDatabase) -> dict[int, Arm]:
     """Return the job's arms as they are stored."""
 
     def read(connection: Connection) -> dict[int, Arm]:
@@ -62,7 +62,7 @@ def of_one_size(rounds: int = 1) -> Register:
 
 
 def test_a_suggestion_sees_the_exploration_that_ended_before_it(
-    database: SQLiteDatabase, together: bool
+    database: ServedDatabase, play: Play, together: bool
 ) -> None:
     async def scene() -> None:
         await run(database, [registration()])
@@ -71,20 +71,24 @@ def test_a_suggestion_sees_the_exploration_that_ended_before_it(
         assert isinstance(second, Trial)
         assert (second.batch_size, second.type) == (8, TrialType.EXPLORATION)
 
-    asyncio.run(scene())
+    play(scene())
 
 
-def test_a_suggestion_sees_the_arms_born_before_it(database: SQLiteDatabase, together: bool) -> None:
+def test_a_suggestion_sees_the_arms_born_before_it(
+    database: ServedDatabase, play: Play, together: bool
+) -> None:
     async def scene() -> None:
         await run(database, [of_one_size()])
         await run(database, [success(await trial(database))])
         trials = await run(database, [Suggest("job")] * 3, together=together)
         assert [t.type for t in trials if isinstance(t, Trial)] == [TrialType.MAB] * 3
 
-    asyncio.run(scene())
+    play(scene())
 
 
-def test_a_late_report_teaches_the_arm_born_before_it(database: SQLiteDatabase, together: bool) -> None:
+def test_a_late_report_teaches_the_arm_born_before_it(
+    database: ServedDatabase, play: Play, together: bool
+) -> None:
     async def scene() -> None:
         await run(database, [of_one_size()])
         first, late = await trial(database), await trial(database)
@@ -92,10 +96,12 @@ def test_a_late_report_teaches_the_arm_born_before_it(database: SQLiteDatabase, 
         await run(database, [Suggest("job"), success(late, 25_000.0)], together=together)
         assert (await arms(database))[16].num_observations == 2
 
-    asyncio.run(scene())
+    play(scene())
 
 
-def test_a_refit_sees_the_results_told_before_it(database: SQLiteDatabase, together: bool) -> None:
+def test_a_refit_sees_the_results_told_before_it(
+    database: ServedDatabase, play: Play, together: bool
+) -> None:
     async def scene() -> None:
         await run(database, [of_one_size()])
         first, second, third = [await trial(database) for _ in range(3)]
@@ -103,11 +109,11 @@ def test_a_refit_sees_the_results_told_before_it(database: SQLiteDatabase, toget
         await run(database, commands, together=together)
         assert (await arms(database))[16].num_observations == 3
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_job_registered_anew_sees_nothing_of_the_deleted_one(
-    database: SQLiteDatabase, together: bool
+    database: ServedDatabase, play: Play, together: bool
 ) -> None:
     async def scene() -> None:
         anew = of_one_size(rounds=0)
@@ -118,14 +124,14 @@ def test_a_job_registered_anew_sees_nothing_of_the_deleted_one(
         await run(database, [Delete("job"), anew, Suggest("job"), told], together=together)
         assert (await arms(database))[16].num_observations == 1
 
-    asyncio.run(scene())
+    play(scene())
 
 
-def test_a_batch_that_fails_as_a_whole_has_changed_nothing(database: SQLiteDatabase) -> None:
+def test_a_batch_that_fails_as_a_whole_has_changed_nothing(database: ServedDatabase, play: Play) -> None:
     async def scene() -> None:
         await run(database, [registration()])
-        with pytest.raises(UnicodeEncodeError):
+        with pytest.raises((UnicodeEncodeError, DBAPIError)):
             await run(database, [Suggest("job"), Suggest("\ud800")])
         assert (await trial(database)).trial_number == 1
 
-    asyncio.run(scene())
+    play(scene())
