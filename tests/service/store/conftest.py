@@ -2,19 +2,34 @@
 
 import asyncio
 import gzip
+import inspect
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.util import greenlet_spawn
 
 from service.store import revision
 from service.store.opening import parsed
+from service.store.postgres import serving_engine
 from service.store.sqlite import SQLiteDatabase, writing_engine
 
 ROOT = Path(__file__).parents[3]
+
+T = TypeVar("T")
+
+
+class Play(Protocol):
+    """What runs a function in the loop of its connections."""
+
+    def __call__(self, function: Callable[[], T], /) -> T:
+        """Return what the function returns."""
+
 
 Serve = Callable[[Path], AbstractContextManager[SQLiteDatabase]]
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -84,11 +99,51 @@ def serve(url_of: Callable[[Path], str]) -> Serve:
 
 
 @pytest.fixture(scope="session")
-def transaction(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transaction]:
+def play() -> Iterator[Play]:
+    """Return what runs a function that talks to a database in the loop of its connections."""
+    with asyncio.Runner() as runner:
+
+        def run(function: Callable[[], T]) -> T:
+            return runner.run(greenlet_spawn(function))
+
+        yield run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Let ``play`` run the tests that ask, be it indirectly, for an engine."""
+    if "engine" not in pyfuncitem.fixturenames:
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names if name in pyfuncitem.funcargs}
+    play: Any = pyfuncitem.funcargs["play"]
+    play(partial(pyfuncitem.obj, **arguments))
+    return True
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, play: Play
+) -> Iterator[Engine]:
+    """Return the engine of a database at head, as the service has it; for use inside ``play``."""
+    if request.param == "sqlite":
+        made = writing_engine(tmp_path_factory.mktemp("head") / "head.db")
+    else:
+        url = parsed(request.getfixturevalue("new_postgres_url")())
+        made = serving_engine(url, is_pooled=False).sync_engine
+
+    def migrate() -> None:
+        with made.begin() as connection:
+            revision.upgrade(connection)
+
+    play(migrate)
+    yield made
+    play(made.dispose)
+
+
+@pytest.fixture(scope="module")
+def transaction(engine: Engine) -> Transaction:
     """Return what begins a transaction on an empty database at head, to be rolled back at its end."""
-    engine = writing_engine(tmp_path_factory.mktemp("head") / "head.db")
-    with engine.begin() as connection:
-        revision.upgrade(connection)
 
     @contextmanager
     def begun() -> Iterator[Connection]:
@@ -96,8 +151,7 @@ def transaction(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transactio
             yield connection
             begun.rollback()
 
-    yield begun
-    engine.dispose()
+    return begun
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ Holding = Callable[[str], AbstractContextManager["subprocess.Popen[str]"]]
 
 # What other processes do with a database: each says when it is where it should be, and stays there.
 STAY = "print('here', flush=True); sys.stdin.read()"
-OPEN = "import asyncio, sys; from service.store.sqlite import SQLiteDatabase as D; d = D.open(sys.argv[1])"
+OPEN = "import asyncio, sys; from service.store.databases import open_database as o; d = o(sys.argv[1])"
 INSERT = "c.exec_driver_sql('INSERT INTO DeletedJob VALUES (?, 7)', ('gone',))"
 HOLD = f"{OPEN}; {STAY}"
 HOLD_AFTER_COMMIT = f"{OPEN}; asyncio.run(d.transact(lambda c: {INSERT} and None)); {STAY}"

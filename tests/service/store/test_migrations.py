@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from service.store import revision, schema
+from service.store.opening import parsed
+from service.store.postgres import run_once
 from service.store.sqlite import writing_engine
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -56,27 +59,71 @@ def test_the_revisions_together_make_the_metadata(transaction: Transaction) -> N
             connection, opts={"version_table": revision.VERSION_TABLE, "compare_server_default": True}
         )
         differences: list[Any] = compare_metadata(context, schema.metadata)
-    widened = set()
+        widened = WIDENED if connection.dialect.name == "sqlite" else set()
+    found = set()
     for difference in differences:
         [(kind, _, table, column, *_)] = difference
         assert kind == "modify_type", difference
-        widened.add((table, column))
-    assert widened == WIDENED
+        found.add((table, column))
+    assert found == widened
 
 
 def test_the_indexes_of_the_revisions_are_those_of_the_metadata_with_their_conditions(
-    transaction: Transaction, tmp_path: Path
+    transaction: Transaction,
 ) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'created.db'}")
-    schema.metadata.create_all(engine)
-    engine.dispose()
     with transaction() as connection:
-        migrated = connection.connection.driver_connection
-        assert isinstance(migrated, sqlite3.Connection)
-        indexes = definitions(migrated, "index")
-    with closing(sqlite3.connect(tmp_path / "created.db")) as created:
-        assert indexes == definitions(created, "index")
-    assert all("WHERE" in index for index in indexes.values())
+        migrated = indexes(connection)
+        assert migrated
+        for table in schema.metadata.sorted_tables:
+            for index in table.indexes:
+                index.drop(connection)
+                index.create(connection)
+        assert indexes(connection) == migrated
+    assert all("WHERE" in index for index in migrated)
+
+
+def indexes(connection: Connection) -> list[str]:
+    """Return the definitions of the indexes that are not a constraint's."""
+    queries = {
+        "sqlite": "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'ix%'",
+    }
+    found = connection.exec_driver_sql(queries[connection.dialect.name]).scalars()
+    return sorted(re.sub(r"\s*([(),])\s*", r"\1", " ".join(sql.split())) for sql in found)
+
+
+def test_the_first_revision_is_exactly_the_references_schema_on_postgres(
+    golden: Path, new_postgres_url: Callable[[], str]
+) -> None:
+    def create_ours(connection: Connection) -> None:
+        revision.upgrade(connection, revision.REFERENCE_REVISION)
+        connection.exec_driver_sql(f"DROP TABLE {revision.VERSION_TABLE}")
+
+    def create_theirs(connection: Connection) -> None:
+        for statement in (golden / "schema-postgres.sql").read_text().split(";"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+
+    ours, theirs = (
+        run_once(parsed(new_postgres_url()), partial(described, create))
+        for create in (create_ours, create_theirs)
+    )
+    assert ours == theirs
+    assert set(theirs) == set(revision.REFERENCE_COLUMNS)
+
+
+def described(create: Callable[[Connection], None], connection: Connection) -> dict[str, Any]:
+    """Create tables, and return their columns and constraints."""
+    create(connection)
+    inspector = sa.inspect(connection)
+    return {
+        table: (
+            [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in inspector.get_columns(table)],
+            inspector.get_pk_constraint(table),
+            sorted(inspector.get_foreign_keys(table), key=str),
+        )
+        for table in inspector.get_table_names()
+    }
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import OpeningError
 from service.store import sqlite
+from service.store.databases import open_database
 from service.store.lock import LockFile
 from service.store.opening import parsed
 from service.store.sqlite import SQLiteDatabase
@@ -92,10 +93,24 @@ def test_a_database_of_an_older_release_is_refused_untouched(older: Path, refusa
     assert older.read_bytes() == before
 
 
-def test_a_database_of_a_newer_release_is_refused(file: Path, serve: Serve, refusal: Refusal) -> None:
+def test_a_database_of_a_later_release_is_served_where_its_tables_still_fit(file: Path, serve: Serve) -> None:
     with serve(file):
         pass
     change(file, "UPDATE batchbandit_version SET version_num = '9999'")
+    with serve(file):
+        assert ask(file, VERSION) == [("9999",)]
+
+
+def test_a_database_of_a_later_release_whose_tables_no_longer_fit_is_refused(
+    file: Path, serve: Serve, refusal: Refusal
+) -> None:
+    with serve(file):
+        pass
+    change(
+        file,
+        "UPDATE batchbandit_version SET version_num = '9999'; "
+        "UPDATE \"Compatibility\" SET oldest_revision = '9998'",
+    )
     sentence = refusal(file)
     assert "is at a revision that this release does not know; a newer release wrote it" in sentence
     assert ask(file, VERSION) == [("9999",)]
@@ -160,9 +175,8 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, url_of: Url
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql://user@host/database", "serves SQLite only, not postgresql"),
         ("postgresql+asyncpg://host:port/database", "is not a database URL"),
-        ("mysql://host/database", "serves SQLite only, not mysql"),
+        ("mysql://host/database", "SQLite and Postgres are served, not mysql"),
         ("sqlite+aiosqlite:///:memory:", "must be a plain file"),
         ("sqlite://", "must be a plain file"),
         ("sqlite+aiosqlite:///file:batchbandit.db?uri=true", "must be a plain file"),
@@ -171,11 +185,11 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, url_of: Url
         ("http:/nonsense", "is not a database URL"),
     ],
 )
-def test_what_names_no_sqlite_file_is_refused_with_what_to_write(url: str, sentence: str) -> None:
+def test_what_names_no_database_is_refused_with_what_to_write(url: str, sentence: str) -> None:
     with pytest.raises(OpeningError) as refused:
-        SQLiteDatabase.open(parsed(url))
+        open_database(url)
     assert sentence in str(refused.value)
-    assert str(refused.value).endswith("write sqlite+aiosqlite:///FILE")
+    assert "write sqlite+aiosqlite:///FILE" in str(refused.value)
 
 
 @pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM DeletedJob"])

@@ -1,6 +1,6 @@
 """What the statements select, by which index, and in how many round trips."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, event
 
 from core.records import Arm, Job, Result, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums, sums_of
-from service.store import reading, revision, writing
-from service.store.sqlite import writing_engine
+from service.store import reading, writing
+from tests.service.store.conftest import Play
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 JOB_IDS = [f"job-{number}" for number in range(60)]
@@ -80,25 +80,28 @@ TRIALS = [
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Return an engine on a file that holds the jobs, their trials, arms and sums."""
-    engine = writing_engine(tmp_path_factory.mktemp("reading") / "inhabited.db")
-    with engine.begin() as connection:
-        revision.upgrade(connection)
-        writing.insert_jobs(connection, JOBS)
-        writing.insert_trials(connection, TRIALS)
-        writing.insert_arms(connection, ARMS)
-        writing.replace_sums(connection, SUMS)
-    yield engine
-    engine.dispose()
+def inhabited(engine: Engine, play: Play) -> Engine:
+    """Return an engine on a database that holds the jobs, their trials, arms and sums."""
+
+    def inhabit() -> None:
+        with engine.begin() as connection:
+            writing.insert_jobs(connection, JOBS)
+            writing.insert_trials(connection, TRIALS)
+            writing.insert_arms(connection, ARMS)
+            writing.replace_sums(connection, SUMS)
+
+    play(inhabit)
+    return engine
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
+def connection(inhabited: Engine, play: Play) -> Iterator[Connection]:
     """Return a connection in a transaction that is rolled back."""
-    with engine.connect() as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+    connection = play(inhabited.connect)
+    transaction = play(connection.begin)
+    yield connection
+    play(transaction.rollback)
+    play(connection.close)
 
 
 @pytest.fixture
@@ -230,20 +233,61 @@ def test_nothing_to_write_is_no_statement(connection: Connection, statements: li
 def test_every_statement_finds_its_rows_by_an_index(
     connection: Connection, statements: list[tuple[str, Any]], action: str, *, is_analyzed: bool
 ) -> None:
-    """Once SQLite has been let count the rows, it may read a small table of jobs as a whole."""
-    scans: tuple[str, ...] = ("SCAN keys VIRTUAL TABLE",)
     if is_analyzed:
         connection.exec_driver_sql("ANALYZE")
-        scans += ("SCAN Job",)
     statements.clear()
     ACTIONS[action](connection, 20)
     for statement, parameters in statements.copy():
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).scalars("detail")
-        steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
-        assert steps or statement.startswith("INSERT")
-        for step in steps:
-            assert step.startswith(("SEARCH", *scans)), f"{step}: {statement}"
-            assert "USING" in step or step.startswith(scans), f"{step}: {statement}"
+        if connection.dialect.name == "sqlite":
+            assert_searches_on_sqlite(connection, statement, parameters, is_analyzed=is_analyzed)
+        else:
+            assert_searches_on_postgres(connection, statement, parameters)
+
+
+def assert_searches_on_sqlite(
+    connection: Connection, statement: str, parameters: object, *, is_analyzed: bool
+) -> None:
+    """See that a plan searches; once SQLite has counted the rows, it may read a small table of jobs whole."""
+    scans = ("SCAN keys VIRTUAL TABLE", *(["SCAN Job"] if is_analyzed else []))
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).scalars("detail")  # type: ignore[arg-type]
+    steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
+    assert steps or statement.startswith("INSERT")
+    for step in steps:
+        assert step.startswith(("SEARCH", *scans)), f"{step}: {statement}"
+        assert "USING" in step or step.startswith(scans), f"{step}: {statement}"
+
+
+def assert_searches_on_postgres(connection: Connection, statement: str, parameters: Sequence[object]) -> None:
+    """See that every index is entered by a job id, in the plan for these parameters and in one for any."""
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        for node in plan_of(connection, statement, parameters, mode):
+            assert node["Node Type"] != "Seq Scan", f"{mode}: {statement}"
+            if "Index Name" in node:
+                assert "job_id" in node.get("Index Cond", ""), f"{mode}: {statement}"
+
+
+def plan_of(
+    connection: Connection, statement: str, parameters: Sequence[object], mode: str = "auto"
+) -> Iterator[dict[str, Any]]:
+    """Go through the nodes of Postgres' plan, made as it is for a prepared statement."""
+    connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
+    connection.exec_driver_sql(f"PREPARE asked AS {statement}")
+    values = ", ".join(literal(value) for value in parameters)
+    execute = f"EXECUTE asked ({values})" if values else "EXECUTE asked"
+    [explained] = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {execute}").scalar()  # type: ignore[misc]
+    connection.exec_driver_sql("DEALLOCATE asked")
+    waiting = [explained["Plan"]]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.get("Plans", [])
+
+
+def literal(value: object) -> str:
+    """Return a parameter as it is written in SQL."""
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(map(literal, value))}]"
+    return "NULL" if value is None else str(value) if isinstance(value, int | float) else f"'{value}'"
 
 
 @pytest.mark.parametrize(
@@ -258,6 +302,12 @@ def test_a_history_is_read_by_the_index_made_for_it(
     connection: Connection, statements: list[tuple[str, Any]], action: str, index: str
 ) -> None:
     ACTIONS[action](connection, 20)
-    [(statement, parameters)] = statements
-    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).scalars("detail").all()
-    assert any(index in step for step in plan)
+    [(statement, parameters)] = statements.copy()
+    if connection.dialect.name == "sqlite":
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        assert any(index in step for step in plan.scalars("detail"))
+    else:
+        used = {
+            node["Index Name"] for node in plan_of(connection, statement, parameters) if "Index Name" in node
+        }
+        assert used == {index}
