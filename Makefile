@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml setup.py $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test check format demo bench clean
+.PHONY: serve test check format demo bench bench-reference clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,9 +33,17 @@ format: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)')
 
-bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.kernels
-	$(BIN)/python -m benchmarks.load
+# make bench BENCH='--quick --only http' measures less; the report is in build/bench.
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.report $(BENCH)
+
+# Beside the reference, which is installed from the registry into build/reference.
+bench-reference: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.reference $(BENCH)
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info core/kernels/*.c core/kernels/*.so

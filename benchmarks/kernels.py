@@ -9,6 +9,8 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from statistics import median
 from typing import NamedTuple
 
@@ -199,6 +201,29 @@ def fits(observations: int) -> Iterator[Measure]:
     )
 
 
+def decisions_of_mabwiser() -> Iterator[Measure]:
+    """Measure a decision beside MABWiser's, where that is installed: its draws are Beta, not Gaussian."""
+    if find_spec("mabwiser") is None:
+        return
+    mab = import_module("mabwiser.mab")
+    bandit = mab.MAB(arms=list(range(ARMS)), learning_policy=mab.LearningPolicy.ThompsonSampling(), seed=7)
+    bandit.fit(decisions=list(range(ARMS)) * 5, rewards=[0, 1, 1, 0, 1] * ARMS)
+    one = jobs(1)
+    yield Measure(
+        "decision, 8 arms",
+        repeated(lambda: thompson.choose(*one)),
+        CALLS,
+        MICROSECONDS,
+        "MABWiser predict",
+        repeated(bandit.predict),
+    )
+
+
+def all_measures() -> list[Measure]:
+    """Return everything that is measured."""
+    return [*decisions(), *decisions_of_mabwiser(), *fits(8), *fits(100)]
+
+
 def seconds_of(call: Callable[[], object]) -> float:
     """Time one call."""
     begin = time.perf_counter()
@@ -243,7 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="rounds of which medians are taken (default 9)")
     rounds = max(1, parser.parse_args().rounds)
-    measures = [*decisions(), *fits(8), *fits(100)]
+    measures = all_measures()
     results = measured(measures, rounds)
     Console().print(table(measures, results))
     lines = [

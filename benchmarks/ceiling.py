@@ -1,0 +1,91 @@
+"""The bare HTTP ceiling: the service's paths, Starlette and uvicorn as it runs them, and constant answers.
+
+What it does a second is what the service could do at most if deciding and keeping took no time.
+"""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benchmarks.server import Child, free_port, launch, stop
+from service.web.routes import Handler, Resource
+
+
+def constant(body: bytes) -> Handler:
+    """Return a handler that gives the same JSON whatever it is asked, and reads no body."""
+
+    async def handle(_: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    return handle
+
+
+def create_ceiling() -> Starlette:
+    """Make the application."""
+    return Starlette(
+        routes=[
+            Route("/jobs", Resource(POST=constant(b"{}"))),
+            Route(
+                "/jobs/batch_size",
+                Resource(GET=constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}')),
+            ),
+            Route(
+                "/report",
+                Resource(
+                    POST=constant(b'{"stop_train":true,"converged":true,"message":"Train succeeded"}'),
+                ),
+            ),
+            Route("/trials", Resource(PATCH=constant(b"null"))),
+            Route("/healthz", Resource(GET=constant(b'{"state":"ok"}'))),
+        ]
+    )
+
+
+def serve(port: int) -> None:
+    """Serve the application as ``batchbandit serve`` serves the service's."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_ceiling(),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            headers=[("Cache-Control", "no-store")],
+        )
+    )
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def running_ceiling() -> Iterator[Child]:
+    """Start the ceiling as a process of its own; stop it at the end.
+
+    Raises:
+        ServerFailed: It did not start.
+    """
+    port = free_port()
+    with TemporaryDirectory(prefix="batchbandit-") as folder:
+        child = launch(
+            [sys.executable, "-m", "benchmarks.ceiling", str(port)], port, Path(folder) / "ceiling.log"
+        )
+        try:
+            yield child
+        finally:
+            stop(child)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
