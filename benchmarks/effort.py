@@ -6,8 +6,9 @@ from msgspec import Struct
 class Effort(Struct, frozen=True):
     """How long and how often: ``rounds`` of each load and kernel, ``pairs`` of requests of each ratio.
 
-    ``seconds`` is what a load takes in a round, after ``warmup``. ``lengths`` are histories in finished trials, the first being what
-    the others are compared with; ``memory`` is over how many jobs and trials the server is watched.
+    ``seconds`` is what a load takes in a round, after ``warmup``. ``lengths`` are histories in finished
+    trials, the first being what the others are compared with; ``memory`` is over how many jobs and trials the
+    server is watched.
     """
 
     rounds: int

@@ -14,8 +14,9 @@ import click
 from service import serving
 from service.errors import OpeningError
 from service.serving import Settings
-from service.store import adoption
+from service.store import adoption, partitioning
 from service.store.databases import ensure_shareable, open_database
+from service.store.partitioning import MOST_PARTITIONS
 from service.workers import Workers
 
 database_url = click.option(
@@ -178,6 +179,21 @@ def adopt(timezone: str | None, database_url: str) -> None:
             f"Trials that are Failed now, since their time, energy or cost is out of range: "
             f"{adopted.failed_trials}. Their arms were refitted without them."
         )
+
+
+@db.command()
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, MOST_PARTITIONS),
+    required=True,
+    help="Hash partitions of each table of jobs.",
+)
+@database_url
+def create(partitions: int, database_url: str) -> None:
+    """Set an empty Postgres database up with hash partitions by job; a plain one needs no command."""
+    with refusals_said():
+        partitioning.create(database_url, partitions)
+    click.echo(f"Created, with {partitions} partitions a table.")
 
 
 def backup_said(backup: Path | None) -> str:

@@ -80,6 +80,14 @@ def stamp_reference(connection: Connection) -> None:
     command.stamp(_config(connection), REFERENCE_REVISION)
 
 
+def stamp_head(connection: Connection) -> None:
+    """Record that tables which were created as this release has them are at its revision."""
+    config = _config(connection)
+    command.stamp(config, "head")
+    head = ScriptDirectory.from_config(config).get_current_head()
+    connection.execute(sa.insert(schema.compatibility).values(oldest_revision=head))
+
+
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
     location = Path(__file__).parent / "migrations"
