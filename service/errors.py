@@ -25,6 +25,11 @@ from msgspec import Struct
 
 from core import errors as core_errors
 
+NOTHING_WRITTEN = (
+    "The database did not take the transaction and nothing was written; try again, and look at the service's "
+    "log if it stays so."
+)
+
 
 class Flaw(Struct, frozen=True):
     """One thing that is wrong with a request: where, what, and of which kind."""
@@ -136,9 +141,12 @@ class Overloaded(Unavailable):
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database refused the transaction."""
+    """The database refused the transaction, and nothing was written unless the sentence says otherwise."""
 
     problem = "database-unavailable"
+
+    def __init__(self, sentence: str = NOTHING_WRITTEN) -> None:
+        super().__init__(sentence)
 
 
 class OpeningError(Exception):

@@ -44,10 +44,6 @@ TRANSIENT = ("08", "57P01", "57P02", "57P03", "53300", "25006", "40001", "40P01"
 # What the database cannot do now: resources, operator's intervention, system and internal errors.
 UNAVAILABLE = ("25006", "53", "57", "58", "XX")
 
-REFUSED = (
-    "The database did not take the transaction and nothing was written; try again, and look at the service's "
-    "log if it stays so."
-)
 UNKNOWN = (
     "The connection to the database was lost while it committed: what was asked for may or may not have been "
     "done; ask again."
@@ -163,10 +159,10 @@ class PostgresDatabase:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 return await self._retrying(self._attempt, work)
         except TimeoutError as error:
-            raise DatabaseUnavailable(REFUSED) from error
+            raise DatabaseUnavailable from error
         except Exception as error:
             if is_unavailable(error):
-                raise DatabaseUnavailable(REFUSED) from error
+                raise DatabaseUnavailable from error
             raise
 
     async def _attempt(self, work: Callable[[Connection], T]) -> T:

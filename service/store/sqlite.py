@@ -1,6 +1,7 @@
-"""A SQLite file as a database: one writing thread, readers beside it."""
+"""A SQLite file as a database: one writer, readers beside it."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
+import tenacity
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, RootTransaction
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -20,6 +22,8 @@ from service.store.lock import LockFile
 T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 5
+"""How long another program may write before a transaction is given up."""
+BUSY_PAUSE_SECONDS = 0.005
 
 
 def file_of(url: URL) -> Path:
@@ -75,11 +79,24 @@ def use_wal(engine: Engine) -> None:
         )
 
 
+def never_wait(engine: Engine) -> None:
+    """Let the connection tell at once that another program writes: the event loop must not be held up."""
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA busy_timeout = 0")
+
+
+def is_busy(error: BaseException) -> bool:
+    """Tell whether an error says that another program writes."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # above the byte, why it is busy
+
+
 class SQLiteDatabase:
     """A served file: locked against other servers, at this release's revision.
 
-    A transaction runs whole on the database's own thread, one hop from the event loop; reads outside the hot
-    path go through ``reader``.
+    A transaction's work runs on the event loop, since there the rows of its statements need not fight it for
+    the interpreter; what waits for the disk, the commit, runs on a thread. Reads outside the hot path go
+    through ``reader``.
     """
 
     def __init__(self, file: Path, lock: LockFile, engine: Engine) -> None:
@@ -87,7 +104,9 @@ class SQLiteDatabase:
         self.name = str(file)
         self._lock = lock
         self._engine = engine
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+        self._connection = engine.connect()
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self.reader: AsyncEngine = create_async_engine(url_of(file))
 
     @classmethod
@@ -106,6 +125,7 @@ class SQLiteDatabase:
                 with engine.begin() as connection:
                     opening.ensure_current(connection, url)
                 use_wal(engine)
+                never_wait(engine)
         except BaseException:
             engine.dispose()
             lock.release()
@@ -118,17 +138,32 @@ class SQLiteDatabase:
         Raises:
             DatabaseUnavailable: The database refused; nothing was written.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        async with self._turn:
+            try:
+                with await self._begun() as transaction:
+                    outcome = work(self._connection)
+                    await asyncio.get_running_loop().run_in_executor(self._thread, transaction.commit)
+                    return outcome
+            except sa.exc.OperationalError as error:
+                raise DatabaseUnavailable from error
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    async def _begun(self) -> RootTransaction:
+        """Begin a transaction, as soon as no other program writes."""
         try:
-            with self._engine.begin() as connection:
-                return work(connection)
+            return await self._begin()
         except sa.exc.OperationalError as error:
-            raise DatabaseUnavailable(
-                "The database did not take the transaction and nothing was written; try again, and look at "
-                "the service's log if it stays so."
-            ) from error
+            if not is_busy(error):
+                raise
+        patiently = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(is_busy),
+            stop=tenacity.stop_after_delay(BUSY_TIMEOUT_SECONDS),
+            wait=tenacity.wait_fixed(BUSY_PAUSE_SECONDS),
+            reraise=True,
+        )
+        return await patiently(self._begin)
+
+    async def _begin(self) -> RootTransaction:
+        return self._connection.begin()
 
     async def check(self) -> None:
         """Read from the database.
@@ -145,6 +180,7 @@ class SQLiteDatabase:
     async def close(self) -> None:
         """Let go of the file and its lock."""
         await self.reader.dispose()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._connection.close()
+        self._engine.dispose()
         self._thread.shutdown()
         self._lock.release()

@@ -71,6 +71,24 @@ def test_while_another_program_writes_transactions_are_refused_and_then_taken_ag
         assert notes(file) == 1
 
 
+def test_while_another_program_writes_a_transaction_waits_and_the_loop_goes_on(
+    file: Path, serve: Serve
+) -> None:
+    async def scene(database: SQLiteDatabase) -> None:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            noting = asyncio.create_task(database.transact(note))
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+            assert not noting.done()
+            other.execute("ROLLBACK")
+            await noting
+
+    with serve(file) as database:
+        asyncio.run(scene(database))
+        assert notes(file) == 1
+
+
 def test_a_transaction_is_the_only_writer_from_its_first_read_on(file: Path, serve: Serve) -> None:
     def read_and_be_disturbed(connection: Connection) -> None:
         assert connection.exec_driver_sql("SELECT * FROM DeletedJob").all() == []
