@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine
 
 from core import streams
-from core.records import Arm, Job, Result, Stage, Trial, TrialStatus, TrialType
-from core.sums import MOST_REFITTED, sums_of
+from core.history import history_of
+from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
+from core.sums import MOST_REFITTED, Sums
 from service.store import revision, writing
 
 BATCH_SIZES = (8, 16, 32, 64)
@@ -82,11 +83,7 @@ def write(connection: Connection, job: Job, length: int) -> None:
     if job.stage is Stage.PRUNING:
         return
     for size in BATCH_SIZES:
-        results = [
-            Result(trial.trial_number, trial.time, trial.energy)
-            for trial in trials
-            if trial.batch_size == size and trial.time is not None and trial.energy is not None
-        ]
+        results = history_of(trial for trial in trials if trial.batch_size == size)
         arm = Arm(
             job_id=job.job_id,
             batch_size=size,
@@ -97,7 +94,7 @@ def write(connection: Connection, job: Job, length: int) -> None:
         )
         writing.insert_arms(connection, [arm])
         if job.window_size == 0 and len(results) > MOST_REFITTED:
-            writing.replace_sums(connection, [sums_of(job.job_id, size, results)])
+            writing.replace_sums(connection, [Sums(job.job_id, size).plus(results)])
 
 
 def create(engine: Engine) -> None:

@@ -1,19 +1,26 @@
 """The energy-time cost of a run."""
 
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import CostOutOfRange
 from core.records import Terms
+
+Quantity = TypeVar("Quantity", float, NDArray[np.float64])
 
 # Joules, seconds or watts: far beyond any training, and squares of it are still numbers.
 LARGEST_QUANTITY = 1e100
 
 
-def cost_of(terms: Terms, time: float, energy: float) -> float:
+def cost_of(terms: Terms, time: Quantity, energy: Quantity) -> Quantity:
     """Return ``eta * energy + (1 - eta) * max_power * time`` in joules.
 
     Args:
         terms: The job's ``eta_knob`` and ``max_power``, in watts.
-        time: Seconds.
-        energy: Joules.
+        time: Seconds, of one run or of many.
+        energy: Joules, of as many.
 
     Source: You et al., "Zeus", NSDI '23, equation 2.
     """

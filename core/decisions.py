@@ -1,7 +1,7 @@
 """Making many decisions at once: their needs are answered together, kind by kind."""
 
 from collections.abc import Callable, Generator, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -74,7 +74,7 @@ def fit(wanted: Sequence[Fit]) -> list[list[Posterior]]:
     """Fit all arms of all needs in one call of the kernel."""
     segments = [segment for need in wanted for segment in need.rewards]
     means, precisions, reward_precisions = posterior.fit(
-        np.array(list(chain.from_iterable(segments)), dtype=np.float64),
+        np.concatenate([np.empty(0), *segments]),
         _offsets([len(segment) for segment in segments]),
         np.array([need.terms.mab_prior_mean for need in wanted for _ in need.rewards], dtype=np.float64),
         np.array([need.terms.mab_prior_precision for need in wanted for _ in need.rewards], dtype=np.float64),

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from core.cost import LARGEST_QUANTITY, reported_cost
 from core.decisions import fit
 from core.errors import CostOutOfRange
+from core.history import history_of, rewards_of
 from core.kernels import stream
 from core.needs import Fit
-from core.records import Arm, Job, Result, Trial, TrialStatus
+from core.records import Arm, Job, Trial, TrialStatus
 from core.streams import seeded
-from core.zeus import arm_of, rewards_of, with_cost
+from core.zeus import arm_of, ordered, with_cost
 
 
 class Mended(Struct, frozen=True):
@@ -37,16 +38,15 @@ def mend(job: Job, trials: Sequence[Trial], arms: Mapping[int, Arm], entropy: in
         arms: Its arms by batch size.
         entropy: Bits from the operating system.
     """
-    sound: dict[int, list[Result]] = {batch_size: [] for batch_size in arms}
+    sound: dict[int, list[Trial]] = {batch_size: [] for batch_size in arms}
     unsound: list[Trial] = []
     job = replace(job, min_cost=None, min_cost_batch_size=job.default_batch_size)
     for trial in trials:
-        result = _result_of(job, trial)
-        if result is None:
-            unsound.append(trial)
-        else:
-            sound.setdefault(trial.batch_size, []).append(result)
+        if is_sound(job, trial):
+            sound.setdefault(trial.batch_size, []).append(trial)
             job = with_cost(job, trial)
+        else:
+            unsound.append(trial)
     affected = {trial.batch_size for trial in unsound}
     affected.update(size for size, arm in arms.items() if not math.isfinite(arm.param_mean))
     return Mended(
@@ -59,17 +59,17 @@ def mend(job: Job, trials: Sequence[Trial], arms: Mapping[int, Arm], entropy: in
     )
 
 
-def _result_of(job: Job, trial: Trial) -> Result | None:
-    """Return what a trial measured, None where this service would have refused it."""
+def is_sound(job: Job, trial: Trial) -> bool:
+    """Tell whether this service would have taken what a trial measured."""
     if trial.time is None or trial.energy is None:
-        return None
+        return False
     if not (0 < trial.time <= LARGEST_QUANTITY and 0 <= trial.energy <= LARGEST_QUANTITY):
-        return None
+        return False
     try:
         reported_cost(job, trial.time, trial.energy)
     except CostOutOfRange:
-        return None
-    return Result(trial.trial_number, trial.time, trial.energy)
+        return False
+    return True
 
 
 def _stream_of(job: Job, entropy: int) -> str:
@@ -80,7 +80,8 @@ def _stream_of(job: Job, entropy: int) -> str:
     return job.mab_random_generator_state
 
 
-def _refitted(job: Job, batch_size: int, results: Sequence[Result]) -> Arm:
-    rewards = rewards_of(job, results[:-1], results[-1]) if results else []
+def _refitted(job: Job, batch_size: int, trials: Sequence[Trial]) -> Arm:
+    history = history_of(trials)
+    rewards = rewards_of(job, ordered(job, history[:-1], history[-1:]))
     ((posterior,),) = fit([Fit(job, [rewards])])
     return arm_of(job, batch_size, posterior, len(rewards))

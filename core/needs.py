@@ -11,7 +11,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.records import Arm, Job, Posterior, Result, Terms, Trial
+from core.history import History
+from core.records import Arm, Job, Posterior, Terms, Trial
 from core.sums import Sums
 
 
@@ -34,7 +35,7 @@ class Arms(Struct, frozen=True):
 
 
 class Results(Struct, frozen=True):
-    """The results of one batch size, ascending by trial number: the last ``window`` of them, 0 for all."""
+    """The history of one batch size: its last ``window`` results, 0 for all."""
 
     job_id: str
     batch_size: int
@@ -52,7 +53,7 @@ class Fit(Struct, frozen=True):
     """The posteriors of arms that share a prior, fitted on a segment of rewards each."""
 
     terms: Terms
-    rewards: Sequence[Sequence[float]]
+    rewards: Sequence[NDArray[np.float64]]
 
 
 class Choice(Struct, frozen=True):
@@ -89,7 +90,7 @@ def arms(job: Job) -> Generator[Need, Mapping[int, Arm], Mapping[int, Arm]]:
     return (yield Arms(job.job_id))
 
 
-def results(job: Job, batch_size: int) -> Generator[Need, Sequence[Result], Sequence[Result]]:
+def results(job: Job, batch_size: int) -> Generator[Need, History, History]:
     """Need the results of a batch size, within the job's window."""
     return (yield Results(job.job_id, batch_size, max(job.window_size, 0)))
 
@@ -100,7 +101,7 @@ def sums(job: Job, batch_size: int) -> Generator[Need, Sums | None, Sums | None]
 
 
 def posteriors(
-    job: Job, rewards: Sequence[Sequence[float]]
+    job: Job, rewards: Sequence[NDArray[np.float64]]
 ) -> Generator[Need, Sequence[Posterior], Sequence[Posterior]]:
     """Need the posteriors of arms of a job."""
     return (yield Fit(job, rewards))

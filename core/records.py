@@ -93,14 +93,6 @@ class Trial(Struct, frozen=True):
     converged: bool | None = None
 
 
-class Result(Struct, frozen=True, order=True, gc=False):
-    """What a Succeeded trial measured: seconds and joules."""
-
-    trial_number: int
-    time: float
-    energy: float
-
-
 class Arm(Struct, frozen=True):
     """A batch size in the bandit: the posterior of its mean reward, in joules and joules^-2."""
 

@@ -7,12 +7,11 @@ Numerische Mathematik 18, 1971.
 """
 
 import math
-from collections.abc import Iterable
-from functools import reduce
 
 from msgspec import Struct
 
-from core.records import Posterior, Result, Terms
+from core.history import History
+from core.records import Posterior, Terms
 
 # Up to this many results an arm is refitted on all of them, as the reference does.
 MOST_REFITTED = 256
@@ -71,28 +70,21 @@ class Sums(Struct, frozen=True):
     te: Double = Double()
     ee: Double = Double()
 
-    def plus(self, result: Result) -> "Sums":
-        """Return the sums with one more result."""
-        t, e = Double(result.time), Double(result.energy)
-        return Sums(
-            job_id=self.job_id,
-            batch_size=self.batch_size,
-            num_results=self.num_results + 1,
-            t=self.t + t,
-            e=self.e + e,
-            tt=self.tt + t * t,
-            te=self.te + t * e,
-            ee=self.ee + e * e,
-        )
+    def plus(self, history: History) -> "Sums":
+        """Return the sums with more results."""
+        t, e, tt, te, ee = self.t, self.e, self.tt, self.te, self.ee
+        for _, seconds, joules in history.tolist():
+            time, energy = Double(seconds), Double(joules)
+            t += time
+            e += energy
+            tt += time * time
+            te += time * energy
+            ee += energy * energy
+        return Sums(self.job_id, self.batch_size, self.num_results + len(history), t, e, tt, te, ee)
 
 
 SUMMED = ("t", "e", "tt", "te", "ee")
 """What is summed, by name."""
-
-
-def sums_of(job_id: str, batch_size: int, results: Iterable[Result]) -> Sums:
-    """Return the sums over results."""
-    return reduce(Sums.plus, results, Sums(job_id=job_id, batch_size=batch_size))
 
 
 def posterior_of(terms: Terms, sums: Sums) -> Posterior:

@@ -8,16 +8,18 @@ from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from core import needs
 from core.cost import cost_of
 from core.errors import TrialFailed
+from core.history import History, history_of, rewards_of
 from core.needs import Need
 from core.pruning import Await, Explore, walk
-from core.records import Arm, Job, Posterior, Report, Result, Stage, Trial, TrialStatus, TrialType, Verdict
-from core.sums import MOST_REFITTED, Sums, posterior_of, sums_of
+from core.records import Arm, Job, Posterior, Report, Stage, Trial, TrialStatus, TrialType, Verdict
+from core.sums import MOST_REFITTED, Sums, posterior_of
 from core.verdict import judge
 
 
@@ -89,14 +91,7 @@ def _bear(
     job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]
 ) -> Generator[Need, Any, tuple[Arm, ...]]:
     """Fit one arm a survivor on its explorations alone: ascending by trial number, never windowed."""
-    rewards = [
-        [
-            -cost_of(job, trial.time, trial.energy)
-            for trial in explorations.get(batch_size, ())
-            if trial.time is not None and trial.energy is not None
-        ]
-        for batch_size in batch_sizes
-    ]
+    rewards = [rewards_of(job, history_of(explorations.get(size, ()))) for size in batch_sizes]
     posteriors = yield from needs.posteriors(job, rewards)
     return tuple(
         arm_of(job, batch_size, posterior, len(seen))
@@ -142,7 +137,7 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         energy=said.energy,
         converged=verdict.converged,
     )
-    arm, sums = yield from _learn(job, ended.batch_size, Result(said.trial_number, said.time, said.energy))
+    arm, sums = yield from _learn(job, ended)
     return Reported(verdict, ended, with_cost(job, ended), arm, sums)
 
 
@@ -156,8 +151,9 @@ def with_cost(job: Job, ended: Trial) -> Job:
     return replace(job, min_cost=cost, min_cost_batch_size=ended.batch_size)
 
 
-def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, tuple[Arm | None, Sums | None]]:
-    """Refit the arm of a batch size, where there is one, on its results and the new one."""
+def _learn(job: Job, ended: Trial) -> Generator[Need, Any, tuple[Arm | None, Sums | None]]:
+    """Refit the arm of a trial's batch size, where there is one, on its results with that of the trial."""
+    batch_size, newest = ended.batch_size, history_of([ended])
     if job.stage is not Stage.MAB:
         return None, None
     arms = yield from needs.arms(job)
@@ -169,28 +165,20 @@ def _learn(job: Job, batch_size: int, result: Result) -> Generator[Need, Any, tu
     if known is None:
         others = yield from needs.results(job, batch_size)
         if job.window_size > 0 or len(others) < MOST_REFITTED:
-            rewards = rewards_of(job, others, result)
+            rewards = rewards_of(job, ordered(job, others, newest))
             posteriors = yield from needs.posteriors(job, [rewards])
             return arm_of(job, batch_size, posteriors[0], len(rewards)), None
-        known = sums_of(job.job_id, batch_size, others)
-    sums = known.plus(result)
+        known = Sums(job.job_id, batch_size).plus(others)
+    sums = known.plus(newest)
     return arm_of(job, batch_size, posterior_of(job, sums), sums.num_results), sums
 
 
-def rewards_of(job: Job, others: Sequence[Result], result: Result) -> list[float]:
-    """Return the rewards of a refit, in joules, in the reference's order: it matters to the last bit.
+def ordered(job: Job, others: History, newest: History) -> History:
+    """Return the results of a refit in the reference's order, which matters to the last bit.
 
     Where the job's window is full, its oldest result gives way and the rest goes ascending; else all go
-    descending. The new result is last.
-
-    Args:
-        job: Its window and its cost.
-        others: Ascending by trial number.
-        result: The one that ends.
+    descending. The newest one is last.
     """
     window = job.window_size
-    if window > 0 and len(others) >= window:
-        ordered = [*others[len(others) - window + 1 :], result]
-    else:
-        ordered = [*reversed(others), result]
-    return [-cost_of(job, seen.time, seen.energy) for seen in ordered]
+    first = others[len(others) - window + 1 :] if 0 < window <= len(others) else others[::-1]
+    return np.concatenate([first, newest])

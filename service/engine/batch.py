@@ -95,11 +95,11 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
                 setattr(dossiers[job_id], part, found)
     unread: dict[int, list[tuple[str, int]]] = {}
     for need in wanted:
-        if isinstance(need, Results) and need.batch_size not in dossiers[need.job_id].read_results:
+        if isinstance(need, Results) and need.batch_size not in dossiers[need.job_id].read_histories:
             unread.setdefault(need.window, []).append((need.job_id, need.batch_size))
     for window, keys in unread.items():
-        for (job_id, batch_size), results in reading.results(connection, keys, window).items():
-            dossiers[job_id].read_results[batch_size] = results
+        for (job_id, batch_size), history in reading.histories(connection, keys, window).items():
+            dossiers[job_id].read_histories[batch_size] = history
     unsummed = [
         (need.job_id, need.batch_size)
         for need in wanted
@@ -122,7 +122,7 @@ def _answer(dossier: Dossier, need: Stored) -> object:
         case RunningSums():
             return dossier.sums_of(need.batch_size)
         case Results():
-            return dossier.results(need.batch_size, need.window)
+            return dossier.history(need.batch_size, need.window)
 
 
 def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
-from core.records import Arm, Job, Result, Trial, TrialStatus, TrialType
+import numpy as np
+
+from core.history import History, history_of
+from core.records import Arm, Job, Trial, TrialStatus, TrialType
 from core.sums import Sums
 
 
@@ -24,7 +27,7 @@ class Dossier:
         self.read_batch_sizes: Sequence[int] | None = None
         self.read_arms: Mapping[int, Arm] | None = None
         self.read_explorations: Mapping[int, Trial] | None = None
-        self.read_results: dict[int, Sequence[Result]] = {}
+        self.read_histories: dict[int, History] = {}
         self.read_sums: dict[int, Sums | None] = {}
 
         self.is_deleted = False
@@ -40,7 +43,7 @@ class Dossier:
         """Let the job exist; whatever the database has under its name is another's."""
         self.job, self.is_new = job, True
         self.read_batch_sizes, self.read_arms, self.read_explorations = batch_sizes, {}, {}
-        self.read_results = dict.fromkeys(batch_sizes, ())
+        self.read_histories = dict.fromkeys(batch_sizes, history_of(()))
         self.read_sums = dict.fromkeys(batch_sizes)
 
     def deleted(self) -> Self:
@@ -92,17 +95,11 @@ class Dossier:
                 grouped.setdefault(trial.batch_size, []).append(trial)
         return grouped
 
-    def results(self, batch_size: int, window: int) -> list[Result]:
+    def history(self, batch_size: int, window: int) -> History:
         """Return the newest ``window`` results (0: all) of a batch size, ascending by trial number."""
-        results = [
-            *self.read_results[batch_size],
-            *(
-                Result(trial.trial_number, trial.time, trial.energy)
-                for trial in self.changed_trials.values()
-                if trial.batch_size == batch_size and trial.time is not None and trial.energy is not None
-            ),
-        ]
-        return sorted(results)[-window:]  # the last 0 are all
+        changed = [trial for trial in self.changed_trials.values() if trial.batch_size == batch_size]
+        results = np.concatenate([self.read_histories[batch_size], history_of(changed)])
+        return results[results[:, 0].argsort()][-window:]  # the last 0 are all
 
     def sums_of(self, batch_size: int) -> Sums | None:
         """Return the running sums of a batch size, None where it has none."""

@@ -194,7 +194,7 @@ class Queries:
         # A key's rows are told by its place among the keys: shorter than its parts.
         results = keys.looked_up(trial, "batch_size", MEASURED, _IS_RESULT)
         self.results, self.newest_results = (
-            select.add_columns(keys.place).order_by(select.selected_columns.trial_number)
+            select.add_columns(keys.place).order_by(keys.place, select.selected_columns.trial_number)
             for select in (results, keys.newest_results())
         )
         self.sums = keys.looked_up(schema.arm_sums, "batch_size", tuple(schema.arm_sums.columns))

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from core import streams, zeus
 from core.decisions import settle
+from core.history import History, history_of
 from core.needs import Arms, BatchSizes, Explorations, Need, Results, RunningSums, Stored
-from core.records import Arm, Job, Report, Result, Stage, Trial, TrialStatus, TrialType
+from core.records import Arm, Job, Report, Stage, Trial, TrialStatus, TrialType
 
 if TYPE_CHECKING:
     from core.sums import Sums
@@ -104,7 +105,7 @@ class Ledger:
             case RunningSums():
                 return self.sums.get(need.batch_size)
             case Results():
-                return self._results(need.batch_size)[-need.window :]
+                return self._history(need.batch_size)[-need.window :]
 
     def _explorations(self) -> dict[int, list[Trial]]:
         found: dict[int, list[Trial]] = {}
@@ -113,12 +114,8 @@ class Ledger:
                 found.setdefault(trial.batch_size, []).append(trial)
         return found
 
-    def _results(self, batch_size: int) -> list[Result]:
-        return [
-            Result(number, trial.time, trial.energy)
-            for number, trial in sorted(self.trials.items())
-            if trial.batch_size == batch_size and trial.time is not None and trial.energy is not None
-        ]
+    def _history(self, batch_size: int) -> History:
+        return history_of(trial for _, trial in sorted(self.trials.items()) if trial.batch_size == batch_size)
 
     def decide(self, decision: Generator[Need, Any, T]) -> T:
         """Settle a decision alone; raise what it raises."""

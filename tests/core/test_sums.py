@@ -1,5 +1,6 @@
 """Running sums: an arm's posterior without its history."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -7,17 +8,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.records import Posterior, Result
-from core.sums import Double, Sums, posterior_of, sums_of
+from core.history import History
+from core.records import Posterior
+from core.sums import Double, Sums, posterior_of
 from tests.core.conftest import build_job
 
 TERMS = build_job(eta_knob=0.375, mab_prior_mean=-2e4, mab_prior_precision=1e-8)
 
 
-def exact(results: list[Result]) -> Posterior:
+def numbered(measured: Iterable[tuple[float, float]]) -> History:
+    """Return measurements, seconds and joules, as results of trials 1, 2, ..."""
+    return np.array([(number, *each) for number, each in enumerate(measured, 1)], dtype=np.float64)
+
+
+def sums_over(history: History) -> Sums:
+    """Return the sums over results."""
+    return Sums(job_id="job", batch_size=8).plus(history)
+
+
+def exact(history: History) -> Posterior:
     """Fit results in exact rationals, each figure of the posterior rounded once."""
     eta, power = Fraction(TERMS.eta_knob), Fraction(TERMS.max_power)
-    costs = [eta * Fraction(r.energy) + (1 - eta) * power * Fraction(r.time) for r in results]
+    costs = [eta * Fraction(e) + (1 - eta) * power * Fraction(t) for _, t, e in history.tolist()]
     count, mean = len(costs), sum(costs) / len(costs)
     variance = sum((cost - mean) ** 2 for cost in costs) / count
     prior = Fraction(TERMS.mab_prior_precision)
@@ -38,23 +50,23 @@ def assert_close(got: Posterior, want: Posterior) -> None:
 )
 @settings(deadline=None)
 def test_the_posterior_from_sums_is_that_of_all_results(results: list[tuple[float, float]]) -> None:
-    history = [Result(number, *measured) for number, measured in enumerate(results, 1)]
-    costs = np.array([0.375 * r.energy + 0.625 * 250 * r.time for r in history])
+    history = numbered(results)
+    costs = 0.375 * history[:, 2] + 0.625 * 250 * history[:, 1]
     if np.ptp(costs) > 1e-6 * costs.mean():
-        assert_close(posterior_of(TERMS, sums_of("job", 8, history)), exact(history))
+        assert_close(posterior_of(TERMS, sums_over(history)), exact(history))
 
 
 @pytest.mark.parametrize("spread", [0.5, 1e-2, 1e-5, 1e-8])
 def test_after_100_000_results_nothing_has_drifted(spread: float) -> None:
     noise = np.random.default_rng(1)
-    times = (100 * (1 + spread * noise.uniform(-1, 1, 100_000))).tolist()
-    energies = (20_000 * (1 + spread * noise.uniform(-1, 1, 100_000))).tolist()
-    history = [Result(i, t, e) for i, (t, e) in enumerate(zip(times, energies, strict=True))]
-    assert_close(posterior_of(TERMS, sums_of("job", 8, history)), exact(history))
+    times = 100 * (1 + spread * noise.uniform(-1, 1, 100_000))
+    energies = 20_000 * (1 + spread * noise.uniform(-1, 1, 100_000))
+    history = np.column_stack([np.arange(100_000), times, energies])
+    assert_close(posterior_of(TERMS, sums_over(history)), exact(history))
 
 
 def test_equal_results_give_a_precision_beyond_measure() -> None:
-    sums = sums_of("job", 8, [Result(i, 0.1, 20_000.3) for i in range(300)])
+    sums = sums_over(numbered([(0.1, 20_000.3)] * 300))
     posterior = posterior_of(TERMS, sums)
     assert posterior.mean == pytest.approx(-(0.375 * 20_000.3 + 0.625 * 250 * 0.1), rel=1e-15)
     assert posterior.precision > 1e20
@@ -62,7 +74,7 @@ def test_equal_results_give_a_precision_beyond_measure() -> None:
 
 def test_results_of_any_admissible_size_give_numbers() -> None:
     for time, energy in ((1e97, 1e100), (1e-300, 0.0), (1e97, 0.0), (1e-300, 1e-300)):
-        sums = sums_of("job", 8, [Result(1, time, energy), Result(2, time / 3, energy)])
+        sums = sums_over(numbered([(time, energy), (time / 3, energy)]))
         posterior = posterior_of(TERMS, sums)
         assert not np.isnan([posterior.mean, posterior.precision, posterior.reward_precision]).any()
 
@@ -77,7 +89,7 @@ def test_a_double_holds_twice_the_digits(a: float, b: float) -> None:
 
 
 def test_sums_know_whose_they_are() -> None:
-    assert Sums(job_id="job", batch_size=8).plus(Result(1, 2.0, 3.0)) == Sums(
+    assert sums_over(numbered([(2.0, 3.0)])) == Sums(
         job_id="job",
         batch_size=8,
         num_results=1,

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, event
 
-from core.records import Arm, Job, Result, Stage, Trial, TrialStatus, TrialType
-from core.sums import Sums, sums_of
+from core.history import history_of
+from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
+from core.sums import Sums
 from service.store import reading, writing
 from tests.service.store.conftest import Play
 
@@ -54,7 +56,7 @@ ARM = Arm(
 )
 JOBS = [(replace(JOB, job_id=job_id), SIZES) for job_id in JOB_IDS]
 ARMS = [replace(ARM, job_id=job_id, batch_size=size) for job_id, size in KEYS]
-SUMS = [sums_of(job_id, size, [Result(1, 2.0, 3.0)]) for job_id, size in KEYS]
+SUMS = [Sums(job_id, size).plus(np.array([[1.0, 2.0, 3.0]])) for job_id, size in KEYS]
 
 
 def trial_of(job_id: str, number: int, status: TrialStatus, type_: TrialType) -> Trial:
@@ -120,16 +122,14 @@ def statements(connection: Connection) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("window", [0, 1, 4, 9, 1000])
 def test_results_are_the_newest_of_their_window_ascending(connection: Connection, window: int) -> None:
     wanted = [("job-3", 64), ("job-7", 32), ("job-7", 64), ("job-7", 128), ("nobody's", 32)]
-    found = reading.results(connection, wanted, window)
+    found = reading.histories(connection, wanted, window)
     expected = {
-        key: [
-            Result(trial.trial_number, trial.time, trial.energy)
-            for trial in TRIALS
-            if (trial.job_id, trial.batch_size) == key and trial.time is not None and trial.energy is not None
-        ][-window:]
+        key: history_of(trial for trial in TRIALS if (trial.job_id, trial.batch_size) == key)[-window:]
         for key in wanted
     }
-    assert found == expected
+    assert list(found) == wanted
+    for key, history in found.items():
+        np.testing.assert_array_equal(history, expected[key])
     assert [len(results) for results in found.values()] == [min(window or 9, 9)] * 3 + [0, 0]
 
 
@@ -182,8 +182,8 @@ READS: dict[str, Action] = {
     "arms": lambda c, n: reading.arms(c, JOB_IDS[:n]),
     "explorations": lambda c, n: reading.explorations(c, JOB_IDS[:n]),
     "trials": lambda c, n: reading.trials(c, [(job_id, 1) for job_id in JOB_IDS[:n]]),
-    "results": lambda c, n: reading.results(c, KEYS[:n], 5),
-    "all results": lambda c, n: reading.results(c, KEYS[:n], 0),
+    "results": lambda c, n: reading.histories(c, KEYS[:n], 5),
+    "all results": lambda c, n: reading.histories(c, KEYS[:n], 0),
     "sums": lambda c, n: reading.sums(c, KEYS[:n]),
 }
 CHANGES: dict[str, Action] = {
