@@ -112,6 +112,7 @@ class GroupCommit:
                 own = list(islice(outcomes, len(group.commands)))
                 if not group.outcomes.cancelled():  # else whoever asked has gone; what they asked for is done
                     group.outcomes.set_result(own)
+            await asyncio.sleep(0)  # the answers go out before the next transaction takes the loop
 
     def _take(self) -> list[Group]:
         """Take the first group and those after it that fit into a batch with it."""
