@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from core.decisions import settle
 from core.needs import Arms, BatchSizes, Explorations, Results, RunningSums, Stored
 from service.engine.commands import Command, End, Register, Tell
-from service.engine.dossier import Dossier
+from service.engine.dossier import MOST_KEPT, Dossier
 from service.engine.handlers import handle
 from service.store import locking, reading, writing
 
@@ -93,13 +93,7 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
         if missing:
             for job_id, found in read(connection, missing).items():
                 setattr(dossiers[job_id], part, found)
-    unread: dict[int, list[tuple[str, int]]] = {}
-    for need in wanted:
-        if isinstance(need, Results) and need.batch_size not in dossiers[need.job_id].read_histories:
-            unread.setdefault(need.window, []).append((need.job_id, need.batch_size))
-    for window, keys in unread.items():
-        for (job_id, batch_size), history in reading.histories(connection, keys, window).items():
-            dossiers[job_id].read_histories[batch_size] = history
+    load_histories(connection, dossiers, [need for need in wanted if isinstance(need, Results)])
     unsummed = [
         (need.job_id, need.batch_size)
         for need in wanted
@@ -109,6 +103,27 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
         for (job_id, batch_size), sums in reading.sums(connection, unsummed).items():
             dossiers[job_id].read_sums[batch_size] = sums
     return [_answer(dossiers[need.job_id], need) for need in wanted]
+
+
+def load_histories(
+    connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequence[Results]
+) -> None:
+    """Read the histories that dossiers miss: as they are kept beside arms, else from the trials."""
+    windows = {
+        (need.job_id, need.batch_size): need.window
+        for need in wanted
+        if need.batch_size not in dossiers[need.job_id].read_histories
+    }
+    keepable = [key for key, window in windows.items() if window <= MOST_KEPT]
+    if keepable:
+        for (job_id, batch_size), history in reading.histories(connection, keepable).items():
+            dossiers[job_id].read_histories[batch_size] = history
+            dossiers[job_id].kept.add(batch_size)
+            del windows[job_id, batch_size]
+    for window in set(windows.values()):
+        keys = [key for key in windows if windows[key] == window]
+        for (job_id, batch_size), history in reading.results(connection, keys, window).items():
+            dossiers[job_id].read_histories[batch_size] = history
 
 
 def _answer(dossier: Dossier, need: Stored) -> object:
@@ -138,4 +153,5 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     writing.update_trials(connection, [trial for trial, is_new in trials if not is_new])
     writing.insert_arms(connection, [arm for arm, is_new in arms if is_new])
     writing.update_arms(connection, [arm for arm, is_new in arms if not is_new])
+    writing.keep_histories(connection, [kept for d in dossiers for kept in d.changed_histories()])
     writing.replace_sums(connection, [sums for d in dossiers for sums in d.changed_sums.values()])

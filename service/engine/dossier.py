@@ -1,13 +1,17 @@
 """What one transaction knows of one job: what it has read, and what it has changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
 
 from core.history import History, history_of
 from core.records import Arm, Job, Trial, TrialStatus, TrialType
-from core.sums import Sums
+from core.sums import MOST_REFITTED, Sums
+from service.store.writing import Kept
+
+MOST_KEPT = MOST_REFITTED
+"""Beyond so many results, which only a window can have, what is kept would be written too often."""
 
 
 class Dossier:
@@ -15,7 +19,8 @@ class Dossier:
 
     What is read stays as it was read, None until then; changes are kept apart, and each question is answered
     with the changes laid over what was read, so that it does not matter which came first. ``last_number`` is
-    the highest trial number ever given under the name of a job that is gone.
+    the highest trial number ever given under the name of a job that is gone; ``kept`` are the batch sizes
+    whose results are kept beside their arms.
     """
 
     def __init__(self, job_id: str, last_number: int = 0) -> None:
@@ -29,6 +34,7 @@ class Dossier:
         self.read_explorations: Mapping[int, Trial] | None = None
         self.read_histories: dict[int, History] = {}
         self.read_sums: dict[int, Sums | None] = {}
+        self.kept: set[int] = set()
 
         self.is_deleted = False
         self.is_new = False
@@ -36,6 +42,7 @@ class Dossier:
         self.changed_trials: dict[int, Trial] = {}
         self.changed_arms: dict[int, Arm] = {}
         self.changed_sums: dict[int, Sums] = {}
+        self.refitted: set[int] = set()
         self.dispatched: set[int] = set()
         self.born: set[int] = set()
 
@@ -75,7 +82,9 @@ class Dossier:
     def learn(self, arm: Arm, sums: Sums | None) -> None:
         """Give an arm its new posterior and, where it lives on them, its new sums."""
         self.changed_arms[arm.batch_size] = arm
-        if sums is not None:
+        if sums is None:
+            self.refitted.add(arm.batch_size)
+        else:
             self.changed_sums[arm.batch_size] = sums
 
     def trial_of(self, batch_size: int, number: int) -> Trial | None:
@@ -100,6 +109,14 @@ class Dossier:
         changed = [trial for trial in self.changed_trials.values() if trial.batch_size == batch_size]
         results = np.concatenate([self.read_histories[batch_size], history_of(changed)])
         return results[results[:, 0].argsort()][-window:]  # the last 0 are all
+
+    def changed_histories(self) -> Iterator[Kept]:
+        """Go through what is to be kept of the histories of arms: those on which they are still refitted."""
+        window = max(self.job.window_size, 0) if self.job is not None else 0
+        for size in sorted((self.refitted - self.changed_sums.keys()) if window <= MOST_KEPT else ()):
+            yield Kept(self.job_id, size, self.history(size, window), size not in self.kept)
+        for size in sorted(self.kept & self.changed_sums.keys()):
+            yield Kept(self.job_id, size, None, is_new=False)
 
     def sums_of(self, batch_size: int) -> Sums | None:
         """Return the running sums of a batch size, None where it has none."""

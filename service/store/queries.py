@@ -197,6 +197,9 @@ class Queries:
             select.add_columns(keys.place).order_by(keys.place, select.selected_columns.trial_number)
             for select in (results, keys.newest_results())
         )
+        self.histories = keys.looked_up(
+            schema.arm_history, "batch_size", [schema.arm_history.c.results]
+        ).add_columns(keys.place)
         self.sums = keys.looked_up(schema.arm_sums, "batch_size", tuple(schema.arm_sums.columns))
         self.succeeded = (
             sa.select(*columns(trial, Trial))

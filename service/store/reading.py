@@ -77,8 +77,15 @@ def explorations(connection: Connection, job_ids: Collection[str]) -> dict[str, 
     return found
 
 
-def histories(connection: Connection, keys: Pairs, window: int) -> dict[tuple[str, int], History]:
-    """Load the newest ``window`` results (0: all) of each job id and batch size."""
+def histories(connection: Connection, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], History]:
+    """Load the results that are kept beside arms, by job id and batch size."""
+    queries = queries_for(connection)
+    rows = _rows(connection, queries.histories, queries.bound(keys))
+    return {keys[place]: np.frombuffer(results, dtype="<f8").reshape(-1, 3) for results, place in rows}
+
+
+def results(connection: Connection, keys: Pairs, window: int) -> dict[tuple[str, int], History]:
+    """Load the newest ``window`` results (0: all) of each job id and batch size from the trials."""
     queries = queries_for(connection)
     parameters = queries.bound(keys)
     statement = queries.results

@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 from sqlalchemy.engine import Dialect
 
+from core.history import History
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums
 from service.store import schema
@@ -25,6 +26,20 @@ ARM_KEY = ("job_id", "batch_size")
 Write = sa.Insert | sa.Update | sa.Delete
 
 
+class Kept(Struct, frozen=True):
+    """The results that are kept beside an arm: none any more where there is no history."""
+
+    job_id: str
+    batch_size: int
+    history: History | None
+    is_new: bool
+
+    @property
+    def results(self) -> bytes:
+        """The history as it is stored."""
+        return b"" if self.history is None else self.history.astype("<f8").tobytes()
+
+
 def _update(table: sa.Table, keys: Iterable[str], values: Iterable[str]) -> sa.Update:
     # A bound name may not be a column's own name in an UPDATE.
     return (
@@ -32,6 +47,10 @@ def _update(table: sa.Table, keys: Iterable[str], values: Iterable[str]) -> sa.U
         .where(*(table.c[key] == sa.bindparam(f"of_{key}") for key in keys))
         .values({value: sa.bindparam(f"new_{value}") for value in values})
     )
+
+
+def _delete(table: sa.Table) -> sa.Delete:
+    return sa.delete(table).where(*(table.c[key] == sa.bindparam(f"of_{key}") for key in ARM_KEY))
 
 
 _insert_jobs = sa.insert(schema.job)
@@ -43,15 +62,17 @@ _update_jobs = _update(schema.job, JOB_KEY, JOB_PROGRESS)
 _update_trials = _update(schema.trial, TRIAL_KEY, TRIAL_RESULT)
 _update_arms = _update(schema.arm, ARM_KEY, ARM_POSTERIOR)
 _insert_sums = sa.insert(schema.arm_sums)
-_delete_sums = sa.delete(schema.arm_sums).where(
-    *(schema.arm_sums.c[key] == sa.bindparam(f"of_{key}") for key in ARM_KEY)
-)
+_delete_sums = _delete(schema.arm_sums)
+_insert_histories = sa.insert(schema.arm_history)
+_update_histories = _update(schema.arm_history, ARM_KEY, ("results",))
+_delete_histories = _delete(schema.arm_history)
 # Children first, so that nothing depends on the database enforcing foreign keys.
 _deletes = [
     sa.delete(table).where(table.c.job_id == sa.bindparam("of_job"))
     for table in (
         schema.deleted_job,
         schema.arm_sums,
+        schema.arm_history,
         schema.trial,
         schema.arm,
         schema.batch_size,
@@ -150,3 +171,10 @@ def replace_sums(connection: Connection, sums: Collection[Sums]) -> None:
     """Write arms' running sums in place of those they had."""
     _write(connection, _delete_sums, sums)
     _write(connection, _insert_sums, sums)
+
+
+def keep_histories(connection: Connection, kept: Collection[Kept]) -> None:
+    """Write the results that are kept beside arms, or let them go."""
+    _write(connection, _delete_histories, [one for one in kept if one.history is None])
+    _write(connection, _insert_histories, [one for one in kept if one.history is not None and one.is_new])
+    _write(connection, _update_histories, [one for one in kept if one.history is not None and not one.is_new])

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
 from core.records import Trial
@@ -86,7 +88,44 @@ def test_a_batch_is_its_commands_one_after_the_other(
     for groups in (batches, [[command] for command in commands]):
         outcomes = play(in_groups(empty(), [before, *groups]))
         results.append((list(map(summary, outcomes)), tables.contents()))
+        assert kept(tables) == {key: recorded(tables, *key) for key in kept(tables)}
     assert results[0] == results[1]
+
+
+def kept(tables: Tables) -> dict[tuple[str, int], list[list[float]]]:
+    """Return the results that are kept beside arms: trial numbers, seconds, joules."""
+    rows = tables.rows('SELECT job_id, batch_size, results FROM "ArmHistory"')
+    return {(job_id, size): np.frombuffer(results).reshape(-1, 3).tolist() for job_id, size, results in rows}
+
+
+def recorded(tables: Tables, job_id: str, batch_size: int) -> list[list[float]]:
+    """Return the results of a batch size as its trials have them."""
+    return [
+        list(map(float, row))
+        for row in tables.rows(
+            'SELECT trial_number, time, energy FROM "Trial" WHERE job_id = :job_id '
+            "AND batch_size = :batch_size AND status = 'Succeeded' ORDER BY trial_number",
+            job_id=job_id,
+            batch_size=batch_size,
+        )
+    ]
+
+
+@pytest.mark.parametrize("window", [0, 3])
+def test_the_results_kept_beside_an_arm_are_those_of_its_window(
+    database: ServedDatabase, tables: Tables, play: Play, window: int
+) -> None:
+    wanted = registration(batch_sizes=(16,))
+    specification = replace(wanted.specification, num_pruning_rounds=0, window_size=window)
+
+    async def scene() -> None:
+        await run(database, [replace(wanted, specification=specification)])
+        trials = [t for t in await run(database, [Suggest("job")] * 6) if isinstance(t, Trial)]
+        for trial in (*trials[1:], trials[0]):  # the first one comes late
+            await run(database, [success(trial, 20_000.0 + trial.trial_number)])
+
+    play(scene())
+    assert kept(tables) == {("job", 16): recorded(tables, "job", 16)[-window:]}
 
 
 async def in_groups(database: ServedDatabase, groups: Sequence[Sequence[Command]]) -> list[object]:
@@ -96,7 +135,7 @@ async def in_groups(database: ServedDatabase, groups: Sequence[Sequence[Command]
 
 @pytest.mark.parametrize(
     ("stage", "asked", "most"),
-    [("pruning", "suggest", 5), ("pruning", "report", 4), ("MAB", "suggest", 4), ("MAB", "report", 7)],
+    [("pruning", "suggest", 5), ("pruning", "report", 4), ("MAB", "suggest", 4), ("MAB", "report", 9)],
 )
 def test_the_statements_of_a_batch_do_not_grow_with_it(
     database: ServedDatabase, play: Play, stage: str, asked: str, most: int

@@ -14,6 +14,7 @@ from core.history import history_of
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums
 from service.store import reading, writing
+from service.store.writing import Kept
 from tests.service.store.conftest import Play
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -59,6 +60,9 @@ ARMS = [replace(ARM, job_id=job_id, batch_size=size) for job_id, size in KEYS]
 SUMS = [Sums(job_id, size).plus(np.array([[1.0, 2.0, 3.0]])) for job_id, size in KEYS]
 
 
+KEPT = [Kept(job_id, size, np.array([[1.0, 2.0, 3.0]]), is_new=False) for job_id, size in KEYS]
+
+
 def trial_of(job_id: str, number: int, status: TrialStatus, type_: TrialType) -> Trial:
     ended = status is TrialStatus.SUCCEEDED
     return Trial(
@@ -90,6 +94,7 @@ def inhabited(engine: Engine, play: Play) -> Engine:
             writing.insert_jobs(connection, JOBS)
             writing.insert_trials(connection, TRIALS)
             writing.insert_arms(connection, ARMS)
+            writing.keep_histories(connection, [replace(kept, is_new=True) for kept in KEPT])
             writing.replace_sums(connection, SUMS)
 
     play(inhabit)
@@ -122,7 +127,7 @@ def statements(connection: Connection) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("window", [0, 1, 4, 9, 1000])
 def test_results_are_the_newest_of_their_window_ascending(connection: Connection, window: int) -> None:
     wanted = [("job-3", 64), ("job-7", 32), ("job-7", 64), ("job-7", 128), ("nobody's", 32)]
-    found = reading.histories(connection, wanted, window)
+    found = reading.results(connection, wanted, window)
     expected = {
         key: history_of(trial for trial in TRIALS if (trial.job_id, trial.batch_size) == key)[-window:]
         for key in wanted
@@ -160,12 +165,13 @@ def test_a_deleted_job_leaves_its_highest_trial_number_and_its_neighbours(connec
             "job-3": highest,
             "job-7": highest,
         }
-    tables = ("Job", "BatchSize", "Trial", "GaussianTsArmState", "ArmSums")
+    tables = ("Job", "BatchSize", "Trial", "GaussianTsArmState", "ArmHistory", "ArmSums")
     counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \"{table}\"" for table in tables)  # noqa: S608  (our own names)
     assert dict(connection.exec_driver_sql(counts).all()) == {
         "Job": 58,
         "BatchSize": 116,
         "Trial": 58 * 54,
+        "ArmHistory": 116,
         "ArmSums": 116,
         "GaussianTsArmState": 116,
     }
@@ -182,14 +188,16 @@ READS: dict[str, Action] = {
     "arms": lambda c, n: reading.arms(c, JOB_IDS[:n]),
     "explorations": lambda c, n: reading.explorations(c, JOB_IDS[:n]),
     "trials": lambda c, n: reading.trials(c, [(job_id, 1) for job_id in JOB_IDS[:n]]),
-    "results": lambda c, n: reading.histories(c, KEYS[:n], 5),
-    "all results": lambda c, n: reading.histories(c, KEYS[:n], 0),
+    "histories": lambda c, n: reading.histories(c, KEYS[:n]),
+    "results": lambda c, n: reading.results(c, KEYS[:n], 5),
+    "all results": lambda c, n: reading.results(c, KEYS[:n], 0),
     "sums": lambda c, n: reading.sums(c, KEYS[:n]),
 }
 CHANGES: dict[str, Action] = {
     "update_jobs": lambda c, n: writing.update_jobs(c, [job for job, _ in JOBS[:n]]),
     "update_trials": lambda c, n: writing.update_trials(c, TRIALS[:n]),
     "update_arms": lambda c, n: writing.update_arms(c, ARMS[:n]),
+    "keep_histories": lambda c, n: writing.keep_histories(c, KEPT[:n]),
     "replace_sums": lambda c, n: writing.replace_sums(c, SUMS[:n]),
     "delete_jobs": lambda c, n: writing.delete_jobs(c, dict.fromkeys(JOB_IDS[:n], 54)),
 }
@@ -287,6 +295,8 @@ def literal(value: object) -> str:
     """Return a parameter as it is written in SQL."""
     if isinstance(value, list):
         return f"ARRAY[{', '.join(map(literal, value))}]"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'::bytea"
     return "NULL" if value is None else str(value) if isinstance(value, int | float) else f"'{value}'"
 
 
