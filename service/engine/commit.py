@@ -22,6 +22,8 @@ log = logging.getLogger("batchbandit.engine")
 
 # Beyond this many commands a transaction, latency grows and throughput no longer does.
 LARGEST_BATCH = 256
+# From reading a request to submitting its command it is three passes of the event loop.
+QUIET_PASSES = 5
 
 
 class Database(Protocol):
@@ -112,7 +114,19 @@ class GroupCommit:
                 own = list(islice(outcomes, len(group.commands)))
                 if not group.outcomes.cancelled():  # else whoever asked has gone; what they asked for is done
                     group.outcomes.set_result(own)
-            await asyncio.sleep(0)  # the answers go out before the next transaction takes the loop
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Let the answers go out and what follows them come in, until some passes of the loop bring nothing.
+
+        Who was answered together asks again together. A transaction for the first of them alone, while the
+        others are on their way, would cost as much as one for all.
+        """
+        quiet = 0
+        while quiet < QUIET_PASSES:
+            before = self._num_waiting
+            await asyncio.sleep(0)
+            quiet = 0 if before < self._num_waiting < LARGEST_BATCH else quiet + 1
 
     def _take(self) -> list[Group]:
         """Take the first group and those after it that fit into a batch with it."""
