@@ -5,9 +5,10 @@ import math
 import re
 from collections.abc import Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service.errors import BodyTooLarge, Flaw, InvalidRequest
 from service.web.wire import Contradiction, JobId
@@ -108,12 +109,16 @@ async def read_body(request: Request) -> bytes:
         raise BodyTooLarge(BODY_LIMIT)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    is_more = True
+    while is_more and size <= DRAIN_LIMIT:
+        message = await request.receive()  # Request.stream() would make a generator of it
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        is_more = message.get("more_body", False)
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size <= BODY_LIMIT:
             chunks.append(chunk)
-        elif size > DRAIN_LIMIT:
-            break
     if size > BODY_LIMIT:
         raise BodyTooLarge(BODY_LIMIT)
     return b"".join(chunks)
@@ -225,7 +230,8 @@ def job_id_of(request: Request) -> str:
     Raises:
         InvalidRequest: It names none, or by no possible name.
     """
-    job_id = request.query_params.get("job_id")
+    query = request.scope["query_string"].decode("latin-1")
+    job_id = dict(parse_qsl(query, keep_blank_values=True)).get("job_id")
     if job_id is None:
         raise InvalidRequest(
             Flaw(("query", "job_id"), "Expected this required parameter", "value_error.missing")
