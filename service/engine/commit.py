@@ -29,8 +29,8 @@ QUIET_PASSES = 5
 class Database(Protocol):
     """What the engine needs of a store."""
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one durable transaction."""
+    async def transact(self, work: Callable[[Connection], T], *, is_lone: bool = False) -> T:
+        """Run ``work`` in one durable transaction; ``is_lone`` says that nobody else waits for the loop."""
 
 
 def utc_now() -> datetime:
@@ -144,7 +144,10 @@ class GroupCommit:
         metrics.COMMANDS.observe(len(commands))
         try:
             with metrics.TRANSACTIONS.time():
-                return await self._database.transact(partial(run_batch, commands=commands, now=self._clock()))
+                return await self._database.transact(
+                    partial(run_batch, commands=commands, now=self._clock()),
+                    is_lone=len(commands) == 1 and not self._waiting,
+                )
         except ServiceError as error:
             log.exception("transaction refused")
             return [error] * len(commands)

@@ -149,8 +149,10 @@ class PostgresDatabase:
 
         return cls(url, is_pooled=run_once(url, look))
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
+    async def transact(self, work: Callable[[Connection], T], *, is_lone: bool = False) -> T:  # noqa: ARG002
         """Run ``work`` in one durable transaction, again where the database asks for that.
+
+        Never holds the loop up, ``is_lone`` or not.
 
         Raises:
             DatabaseUnavailable: The database refused; nothing was written, or the sentence says otherwise.

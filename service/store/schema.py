@@ -1,7 +1,9 @@
 """The tables: those of the reference by name and meaning, and what this service adds to them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -17,13 +19,27 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     impl = sa.DateTime
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Drop the zone of a UTC time."""
-        return None if value is None else value.replace(tzinfo=None)
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], datetime | str | None]:
+        """Return what drops the zone of a UTC time, and for SQLite writes it as SQLAlchemy's type does."""
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Say that the time is UTC."""
-        return None if value is None else value.replace(tzinfo=UTC)
+        def naive(value: datetime | None) -> datetime | None:
+            return None if value is None else value.replace(tzinfo=None)
+
+        def text(value: datetime | None) -> str | None:
+            return None if value is None else value.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+        return text if dialect.name == "sqlite" else naive
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002
+        """Return what says that a time is UTC, and for SQLite reads it."""
+
+        def aware(value: datetime | None) -> datetime | None:
+            return None if value is None else value.replace(tzinfo=UTC)
+
+        def read(value: str | None) -> datetime | None:
+            return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+        return read if dialect.name == "sqlite" else aware
 
 
 def _enum(kind: type[StrEnum], name: str) -> sa.Enum:

@@ -14,6 +14,20 @@ from service.web.wire import ProblemBody
 _encode = msgspec.json.Encoder().encode
 
 
+class Answer(Response):
+    """A JSON answer: its headers are made here, since Starlette looks through what it was given for each."""
+
+    media_type = "application/json"
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set the headers as they are sent."""
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", str(self.media_type).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
+        ]
+
+
 def answer(
     body: object,
     status: HTTPStatus = HTTPStatus.OK,
@@ -21,7 +35,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return a JSON answer."""
-    return Response(_encode(body), status_code=status, media_type=media_type, headers=headers)
+    return Answer(_encode(body), status_code=status, media_type=media_type, headers=headers)
 
 
 def problem(

@@ -106,11 +106,12 @@ async def openapi(_: Request) -> Response:
     return answer(document())
 
 
+# They are tried in this order: the first three are nearly all that is asked.
 routes = [
-    Route("/jobs", Resource(POST=register, DELETE=delete)),
-    Route("/jobs/batch_size", Resource(GET=suggest)),
     Route("/report", Resource(POST=report)),
+    Route("/jobs/batch_size", Resource(GET=suggest)),
     Route("/trials", Resource(PATCH=end)),
+    Route("/jobs", Resource(POST=register, DELETE=delete)),
     Route("/api/v1/suggestions", Resource(POST=bulk.suggestions)),
     Route("/api/v1/reports", Resource(POST=bulk.reports)),
     Route("/healthz", Resource(GET=health, HEAD=health)),

@@ -29,11 +29,11 @@ class Counted:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
+    async def transact(self, work: Callable[[Connection], T], *, is_lone: bool = False) -> T:
         """Run ``work`` once the gate is open."""
         self.transactions += 1
         await self.gate.wait()
-        return await self.database.transact(work)
+        return await self.database.transact(work, is_lone=is_lone)
 
 
 async def settled() -> None:
