@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml setup.py $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test check format demo bench bench-reference clean
+.PHONY: serve test check format demo bench bench-reference soak clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -40,6 +40,10 @@ bench: $(VENV)/.bench
 # Beside the reference, which is installed from the registry into build/reference.
 bench-reference: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.reference $(BENCH)
+
+# Three replicas, two hot jobs, five minutes: what is acknowledged and not in the tables, or there twice?
+soak: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.soak $(SOAK)
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -1,16 +1,14 @@
 """The section of replicas: several servers of one Postgres, and every acknowledgement counted against it."""
 
 import asyncio
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import asyncpg
-import msgspec
 from msgspec import Struct, to_builtins
 
+from benchmarks.audit import Audit, audit
 from benchmarks.effort import Effort
 from benchmarks.load import run_load
 from benchmarks.markdown import Table
@@ -19,7 +17,6 @@ from benchmarks.picture import bars, chart
 from benchmarks.postgres import create_database, running_postgres
 from benchmarks.server import running_server
 from benchmarks.spread import Spread, ratios, spread
-from benchmarks.worker import Ack
 
 CONNECTIONS = 64
 WORKLOADS = {"64 jobs": 64, "2 hot jobs": 2}
@@ -44,44 +41,10 @@ class Replicas(Struct, frozen=True):
     doubled: int
 
 
-class Count(Struct, frozen=True):
-    """Acknowledgements held against the tables."""
-
-    acknowledged: int
-    lost: int
-    doubled: int
-
-
-async def trials(database_url: str) -> dict[tuple[str, int], tuple[int, str]]:
-    """Return the batch size and the status of every trial by its job and number."""
-    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    try:
-        rows = await connection.fetch('SELECT job_id, trial_number, batch_size, status FROM "Trial"')
-    finally:
-        await connection.close()
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
-
-
-def counted(database_url: str, log: Path) -> Count:
-    """Hold a log of acknowledgements against the tables."""
-    acks = [msgspec.json.decode(line, type=Ack) for line in log.read_bytes().splitlines()]
-    stored = asyncio.run(trials(database_url))
-    given = Counter((ack.job_id, ack.trial_number) for ack in acks if ack.ack == "suggested")
-    return Count(
-        acknowledged=len(acks),
-        lost=sum(not _is_stored(ack, stored.get((ack.job_id, ack.trial_number))) for ack in acks),
-        doubled=sum(count - 1 for count in given.values()),
-    )
-
-
-def _is_stored(ack: Ack, row: tuple[int, str] | None) -> bool:
-    return row is not None and row[0] == ack.batch_size and (ack.ack == "suggested" or row[1] == "Succeeded")
-
-
 def measure(effort: Effort) -> list[Replicas]:
     """Measure every number of replicas under every workload, once a round."""
     rates: dict[tuple[int, str], list[float]] = {}
-    counts: dict[tuple[int, str], list[Count]] = {}
+    audits: dict[tuple[int, str], list[Audit]] = {}
     with running_postgres() as postgres, TemporaryDirectory(prefix="batchbandit-") as folder:
         for round_ in range(effort.rounds):
             for count in effort.replicas:
@@ -99,16 +62,16 @@ def measure(effort: Effort) -> list[Replicas]:
                             ack_log=log,
                         )
                         rates.setdefault((count, workload), []).append(asyncio.run(load).total.per_second)
-                        counts.setdefault((count, workload), []).append(counted(url, log))
+                        audits.setdefault((count, workload), []).append(audit(url, log))
     return [
         Replicas(
             count=count,
             workload=workload,
             per_second=spread(seen),
             over_one=ratios(seen, rates[effort.replicas[0], workload]),
-            acknowledged=sum(each.acknowledged for each in counts[count, workload]),
-            lost=sum(each.lost for each in counts[count, workload]),
-            doubled=sum(each.doubled for each in counts[count, workload]),
+            acknowledged=sum(each.acknowledged for each in audits[count, workload]),
+            lost=sum(len(each.lost) for each in audits[count, workload]),
+            doubled=sum(len(each.doubled) for each in audits[count, workload]),
         )
         for (count, workload), seen in rates.items()
     ]
