@@ -12,6 +12,11 @@ from msgspec import Struct
 
 from benchmarks.worker import Ack
 
+KEPT = """
+SELECT job_id, batch_size, num_observations, octet_length(results) / 24
+FROM "ArmHistory" NATURAL JOIN "GaussianTsArmState"
+"""
+
 Trials = dict[tuple[str, int], tuple[int, str]]
 
 
@@ -42,7 +47,7 @@ def audit(database_url: str, log: Path, *, count_arms: bool = False) -> Audit:
         count_arms: Whether every result taught its arm: where jobs began in the bandit, without a window.
     """
     acks = [msgspec.json.decode(line, type=Ack) for line in log.read_bytes().splitlines()]
-    trials, arms, counters = asyncio.run(_tables(database_url))
+    trials, arms, counters, histories = asyncio.run(_tables(database_url))
     stored: Trials = {(job_id, number): (size, status) for job_id, number, size, status in trials}
     given = Counter((ack.job_id, ack.trial_number) for ack in acks if ack.ack == "suggested")
     results = Counter((ack.job_id, ack.batch_size) for ack in acks if ack.ack != "suggested")
@@ -52,6 +57,11 @@ def audit(database_url: str, log: Path, *, count_arms: bool = False) -> Audit:
             f"arm {size} of {job_id} has {seen} of {results[job_id, size]} acknowledged results"
             for job_id, size, seen in arms
             if seen != results[job_id, size]
+        ]
+        forgotten += [
+            f"{kept} results are kept beside arm {size} of {job_id}, whose posterior has {seen}"
+            for job_id, size, seen, kept in histories
+            if seen != kept
         ]
     return Audit(
         acknowledged=len(acks),
@@ -70,6 +80,7 @@ async def _tables(database_url: str) -> list[list[Any]]:
                 'SELECT job_id, trial_number, batch_size, status FROM "Trial"',
                 'SELECT job_id, batch_size, num_observations FROM "GaussianTsArmState"',
                 'SELECT job_id, last_trial_number FROM "Job"',
+                KEPT,
             )
         ]
     finally:

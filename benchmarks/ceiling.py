@@ -1,6 +1,6 @@
-"""The bare HTTP ceiling: the service's paths, Starlette and uvicorn as it runs them, and constant answers.
+"""The HTTP ceiling: the service's paths, run and observed as it does, and constant answers.
 
-What it does a second is what the service could do at most if deciding and keeping took no time.
+What it does a second is what the service could do at most if reading, deciding and keeping took no time.
 """
 
 import socket
@@ -12,19 +12,23 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.server import Child, free_port, launch, stop
-from service.web.routes import Handler, Resource
+from service.serving import spare_collections
+from service.web.answers import Answer
+from service.web.observation import Observed
+from service.web.routes import Handler, Resource, calls
 
 
 def constant(body: bytes) -> Handler:
     """Return a handler that gives the same JSON whatever it is asked, and reads no body."""
 
     async def handle(_: Request) -> Response:
-        return Response(body, media_type="application/json")
+        return Answer(body)
 
     return handle
 
@@ -33,20 +37,21 @@ def create_ceiling() -> Starlette:
     """Make the application."""
     return Starlette(
         routes=[
-            Route("/jobs", Resource(POST=constant(b"{}"))),
-            Route(
-                "/jobs/batch_size",
-                Resource(GET=constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}')),
-            ),
             Route(
                 "/report",
                 Resource(
                     POST=constant(b'{"stop_train":true,"converged":true,"message":"Train succeeded"}'),
                 ),
             ),
+            Route(
+                "/jobs/batch_size",
+                Resource(GET=constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}')),
+            ),
             Route("/trials", Resource(PATCH=constant(b"null"))),
+            Route("/jobs", Resource(POST=constant(b"{}"))),
             Route("/healthz", Resource(GET=constant(b'{"state":"ok"}'))),
-        ]
+        ],
+        middleware=[Middleware(Observed, calls)],
     )
 
 
@@ -65,6 +70,7 @@ def serve(port: int) -> None:
             headers=[("Cache-Control", "no-store")],
         )
     )
+    spare_collections()
     with socket.create_server(("127.0.0.1", port)) as listener:
         server.run(sockets=[listener])
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from core import streams
 from core.history import history_of
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import MOST_REFITTED, Sums
-from service.store import revision, writing
+from service.store import writing
+from service.store.writing import Kept
 
 BATCH_SIZES = (8, 16, 32, 64)
 POWER = 200.0
@@ -93,11 +94,8 @@ def write(connection: Connection, job: Job, length: int) -> None:
             num_observations=min(len(results), job.window_size or len(results)),
         )
         writing.insert_arms(connection, [arm])
+        kept = results[-job.window_size :]  # the last 0 are all
+        if len(kept) <= MOST_REFITTED:
+            writing.keep_histories(connection, [Kept(job.job_id, size, kept, is_new=True)])
         if job.window_size == 0 and len(results) > MOST_REFITTED:
             writing.replace_sums(connection, [Sums(job.job_id, size).plus(results)])
-
-
-def create(engine: Engine) -> None:
-    """Create the tables of a new SQLite database."""
-    with engine.begin() as connection:
-        revision.upgrade(connection)

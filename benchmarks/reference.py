@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks.contender import installed, running_reference
-from benchmarks.load import run_load
+from benchmarks.load import LoadFailed, run_load
 from benchmarks.machine import Machine, this_machine
 from benchmarks.markdown import Table
 from benchmarks.postgres import create_database, running_postgres
@@ -134,11 +134,14 @@ def main() -> None:
     parser.add_argument("--environment", type=Path, default=Path("build/reference"), help="of the reference")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--quick", action="store_true", help="just see that everything runs")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.5
     try:
         python = installed(options.environment.absolute())
         found = [compare(python, store, options.rounds, options.seconds) for store in STORES]
-    except ServerFailed as failure:
+    except (ServerFailed, LoadFailed) as failure:
         sys.exit(str(failure))
     report = Report(
         machine=this_machine(),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import connection
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
@@ -69,6 +70,7 @@ class Workers:
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._is_stopping = True
+        self._arguments[0].close()  # else what comes in now would wait for workers that accept no more
         for process in self._processes:
             process.terminate()
 
@@ -90,8 +92,15 @@ def work(listener: socket.socket, settings: Settings) -> None:
     try:
         database = open_database(settings.database_url)
     except OpeningError as error:
+        forget_metrics()
         sys.exit(f"Error: {error}")
     serve(database, listener, settings)
+
+
+def forget_metrics() -> None:
+    """Delete the figures of this process, which has served nothing: without a database they would pile up."""
+    for file in Path(os.environ[metrics.FOLDER]).glob(f"*_{os.getpid()}.db"):
+        file.unlink()
 
 
 def _stop_with_parent() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from service import metrics
 from service.engine.batch import run_batch
 from service.engine.commands import Command
-from service.errors import Overloaded, ServiceError, Unavailable
+from service.errors import DatabaseUnavailable, Overloaded, ServiceError, Unavailable
 
 T = TypeVar("T")
 
@@ -24,6 +24,8 @@ log = logging.getLogger("batchbandit.engine")
 LARGEST_BATCH = 256
 # From reading a request to submitting its command it is three passes of the event loop.
 QUIET_PASSES = 5
+# While the database is away, a transaction takes all the time it may, and clients forget what waits for it.
+PATIENCE_SECONDS = 15.0
 
 
 class Database(Protocol):
@@ -39,10 +41,16 @@ def utc_now() -> datetime:
 
 
 class Group(NamedTuple):
-    """Commands that were submitted together, and where their outcomes are awaited."""
+    """Commands that were submitted together, since when, and where their outcomes are awaited."""
 
     commands: Sequence[Command]
+    since: float
     outcomes: asyncio.Future[list[object]]
+
+    def answer(self, outcomes: list[object]) -> None:
+        """Give the outcomes, unless whoever asked has gone."""
+        if not self.outcomes.done():
+            self.outcomes.set_result(outcomes)
 
 
 class GroupCommit:
@@ -95,9 +103,11 @@ class GroupCommit:
             raise Unavailable("The service is stopping; try again in a moment.")
         if self._num_waiting >= self._limit:
             raise Overloaded(f"{self._limit} requests are waiting already; try again in a moment.")
-        outcomes: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Group(commands, outcomes))
+        loop = asyncio.get_running_loop()
+        outcomes: asyncio.Future[list[object]] = loop.create_future()
+        self._waiting.append(Group(commands, loop.time(), outcomes))
         self._num_waiting += len(commands)
+        metrics.WAITING.set(self._num_waiting)
         self._arrival.set()
         return await outcomes
 
@@ -107,14 +117,18 @@ class GroupCommit:
                 self._arrival.clear()
                 await self._arrival.wait()
                 continue
-            groups = [group for group in self._take() if not group.outcomes.cancelled()]
+            groups = [group for group in self._take() if self._is_awaited(group)]
             commands = [command for group in groups for command in group.commands]
             outcomes = iter(await self._commit(commands) if commands else [])
             for group in groups:
-                own = list(islice(outcomes, len(group.commands)))
-                if not group.outcomes.cancelled():  # else whoever asked has gone; what they asked for is done
-                    group.outcomes.set_result(own)
+                group.answer(list(islice(outcomes, len(group.commands))))
             await self._settle()
+
+    def _is_awaited(self, group: Group) -> bool:
+        """Tell whether somebody waits; who has waited too long is answered that nothing was done."""
+        if asyncio.get_running_loop().time() - group.since > PATIENCE_SECONDS:
+            group.answer([DatabaseUnavailable()] * len(group.commands))
+        return not group.outcomes.done()
 
     async def _settle(self) -> None:
         """Let the answers go out and what follows them come in, until some passes of the loop bring nothing.

@@ -31,7 +31,11 @@ def parsed(database_url: str) -> URL:
     kind = url.drivername.partition("+")[0]
     if kind not in DRIVERS:
         raise OpeningError(f"SQLite and Postgres are served, not {kind}; write {FORMS}")
-    return url.set(drivername=DRIVERS[kind])
+    url = url.set(drivername=DRIVERS[kind])
+    if "sslmode" in url.query:  # as libpq calls what asyncpg calls ssl
+        mode = url.query["sslmode"]
+        return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return url
 
 
 def name_of(url: URL) -> str:

@@ -9,7 +9,8 @@ from service.store import locking, opening, revision, schema
 from service.store.postgres import run_once
 from service.store.revision import State
 
-MOST_PARTITIONS = 1024
+MOST_PARTITIONS = 64
+"""Beyond them the locks of a few transactions would fill the table that a default server has for locks."""
 
 
 def create(database_url: str, partitions: int) -> None:

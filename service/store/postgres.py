@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import await_only
 
 from service import metrics
 from service.errors import DatabaseUnavailable, OpeningError
@@ -24,6 +25,7 @@ DEADLINE_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 1.0
 """A connection that has been idle for longer is asked for a sign of life before it is used."""
+PING_SECONDS = 2.0
 RECYCLE_SECONDS = 1800
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 1.0
@@ -68,6 +70,7 @@ def serving_engine(url: URL, *, is_pooled: bool) -> AsyncEngine:
         pool_size=2,
         max_overflow=2,
         pool_recycle=RECYCLE_SECONDS,
+        isolation_level="READ COMMITTED",  # the statements that follow a lock read what its holder has done
         connect_args={"timeout": CONNECT_SECONDS} | (POOLED if is_pooled else {"server_settings": SETTINGS}),
     )
 
@@ -79,7 +82,8 @@ def serving_engine(url: URL, *, is_pooled: bool) -> AsyncEngine:
     def ping(connection: Any, record: Any, _: object) -> None:  # noqa: ANN401  (the driver's and the pool's own)
         if time.monotonic() - record.info.get("idle since", time.monotonic()) > IDLE_SECONDS:
             try:
-                engine.sync_engine.dialect.do_ping(connection)
+                # A connection that a router has forgotten does not answer at all.
+                await_only(asyncio.wait_for(connection.driver_connection.execute("SELECT 1"), PING_SECONDS))
             except Exception as error:
                 raise sa.exc.DisconnectionError from error
 
@@ -99,6 +103,11 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, OSError) or (isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated):
         return True
     return state_of(error).startswith(TRANSIENT)
+
+
+def is_answered(error: BaseException) -> bool:
+    """Tell whether an error is what the database said, and not that it was not heard."""
+    return isinstance(error, sa.exc.DBAPIError) and not error.connection_invalidated
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -168,15 +177,17 @@ class PostgresDatabase:
             raise
 
     async def _attempt(self, work: Callable[[Connection], T]) -> T:
-        async with self._engine.connect() as connection:
-            outcome = await connection.run_sync(work)
-            try:
+        is_committing = False
+        try:
+            async with self._engine.connect() as connection:
+                outcome = await connection.run_sync(work)
+                is_committing = True
                 await connection.commit()
-            except (sa.exc.DBAPIError, asyncio.CancelledError) as error:  # cancelled: by the deadline
-                if isinstance(error, sa.exc.DBAPIError) and not error.connection_invalidated:
-                    raise
+        except BaseException as error:  # the deadline's cancellation among them
+            if is_committing and not is_answered(error):
                 raise CommitUnknown(UNKNOWN) from error
-            return outcome
+            raise
+        return outcome
 
     async def check(self) -> None:
         """Read from the database.

@@ -1,6 +1,7 @@
 """A SQLite file as a database: one writer, readers beside it."""
 
 import asyncio
+import contextlib
 import math
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 import tenacity
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import URL, RootTransaction
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -145,39 +146,57 @@ class SQLiteDatabase:
         """
         async with self._turn:
             try:
-                with await self._begun() as transaction:
-                    outcome = work(self._connection)
-                    await self._commit(transaction, is_lone=is_lone)
-                    return outcome
-            except sa.exc.OperationalError as error:
-                raise DatabaseUnavailable from error
+                await self._begin_when_free()
+                outcome = work(self._connection)
+                await self._commit(is_lone=is_lone)
+            except BaseException as error:
+                self._undo()
+                if isinstance(error, sa.exc.OperationalError):
+                    raise DatabaseUnavailable from error
+                raise
+            return outcome
 
-    async def _commit(self, transaction: RootTransaction, *, is_lone: bool) -> None:
+    async def _commit(self, *, is_lone: bool) -> None:
         """Commit; a lone one on the loop if the disk has just been quick, since a thread takes longer."""
         began = time.perf_counter()
         if is_lone and self._commit_seconds < QUICK_SECONDS:
-            transaction.commit()
+            self._connection.commit()
         else:
-            await asyncio.get_running_loop().run_in_executor(self._thread, transaction.commit)
+            committing = asyncio.get_running_loop().run_in_executor(self._thread, self._connection.commit)
+            try:
+                await asyncio.shield(committing)
+            except asyncio.CancelledError:
+                await asyncio.wait([committing])  # two threads must not use the connection at a time
+                raise
         self._commit_seconds = time.perf_counter() - began
 
-    async def _begun(self) -> RootTransaction:
+    def _undo(self) -> None:
+        """Leave the connection without a transaction, however far the last one came.
+
+        After a commit that failed, SQLite may still be in it while SQLAlchemy thinks that it is over: the
+        driver's connection goes first.
+        """
+        with contextlib.suppress(sa.exc.DBAPIError, sqlite3.Error):
+            self._connection.connection.rollback()
+        self._connection.rollback()
+
+    async def _begin_when_free(self) -> None:
         """Begin a transaction, as soon as no other program writes."""
         try:
-            return await self._begin()
+            await self._begin()
         except sa.exc.OperationalError as error:
             if not is_busy(error):
                 raise
-        patiently = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(is_busy),
-            stop=tenacity.stop_after_delay(BUSY_TIMEOUT_SECONDS),
-            wait=tenacity.wait_fixed(BUSY_PAUSE_SECONDS),
-            reraise=True,
-        )
-        return await patiently(self._begin)
+            patiently = tenacity.AsyncRetrying(
+                retry=tenacity.retry_if_exception(is_busy),
+                stop=tenacity.stop_after_delay(BUSY_TIMEOUT_SECONDS),
+                wait=tenacity.wait_fixed(BUSY_PAUSE_SECONDS),
+                reraise=True,
+            )
+            await patiently(self._begin)
 
-    async def _begin(self) -> RootTransaction:
-        return self._connection.begin()
+    async def _begin(self) -> None:
+        self._connection.begin()
 
     async def check(self) -> None:
         """Read from the database.

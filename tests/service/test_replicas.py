@@ -55,8 +55,5 @@ def test_without_the_row_lock_the_same_count_finds_what_is_wrong(
     """The negative control: a count that found nothing here could not find anything above."""
     url, log = new_postgres_url(), tmp_path / "acks.jsonl"
     with replicas(UNLOCKED, url, tmp_path) as servers:
-        result = put_under_load([server.url for server in servers], log, CLIENTS, SECONDS)
-    found = audit(url, log, count_arms=True)
-    assert found.faults or failures(result), (
-        "results are overwritten, or trial numbers given twice and refused"
-    )
+        put_under_load([server.url for server in servers], log, CLIENTS, SECONDS)
+    assert audit(url, log, count_arms=True).faults, "results are overwritten"

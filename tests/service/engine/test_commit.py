@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from core.records import Trial
+from service.engine import commit
 from service.engine.commands import Registered, Suggest
 from service.engine.commit import GroupCommit
 from service.errors import DatabaseUnavailable, Overloaded, Unavailable, UnknownJob
@@ -147,3 +148,28 @@ def test_a_database_that_is_held_by_another_is_unavailable_and_comes_back(
             assert (await engine.submit(Suggest("job"))).trial_number == 1
 
     play(scene())
+
+
+def test_who_has_waited_too_long_is_refused_and_nothing_is_done(
+    database: ServedDatabase, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "PATIENCE_SECONDS", 0.05)
+
+    async def scene() -> Trial:
+        counted = Counted(database)
+        async with GroupCommit(counted, 100) as engine:
+            await engine.submit(registration())
+            counted.gate.clear()
+            first = asyncio.create_task(engine.submit(Suggest("job")))
+            await settled()
+            late = asyncio.create_task(engine.submit(Suggest("job")))
+            await asyncio.sleep(0.1)
+            counted.gate.set()
+            await first
+            with pytest.raises(DatabaseUnavailable, match="nothing was written"):
+                await late
+            trial = await engine.submit(Suggest("job"))
+            assert isinstance(trial, Trial)
+            return trial
+
+    assert play(scene()).trial_number == 2

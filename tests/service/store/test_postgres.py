@@ -1,6 +1,8 @@
 """Transactions on Postgres: repeated where the database asks for it, refused or failed where it does not."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -228,6 +230,32 @@ def test_a_connection_that_was_cut_while_it_was_idle_is_replaced(
 
     first, second = scene(between_two_reports)
     assert first != second
+
+
+def test_a_connection_that_does_not_answer_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that a router has forgotten: here its server process is stopped."""
+    monkeypatch.setattr(store, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(store, "PING_SECONDS", 0.3)
+
+    async def silent(database: PostgresDatabase) -> int:
+        backend = sa.text("SELECT pg_backend_pid()")
+        first = await database.transact(lambda connection: connection.scalar(backend))
+        os.kill(first, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(0.1)
+            work = Attempts(saying("SELECT 1"))
+            return await database.transact(work)
+        finally:
+            os.kill(first, signal.SIGCONT)
+
+    assert scene(silent) == 1
+
+
+def test_transactions_read_what_others_have_committed(scene: Scene) -> None:
+    def isolation(connection: Connection) -> object:
+        return connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+
+    assert scene(lambda database: database.transact(isolation)) == "read committed"
 
 
 def test_a_direct_connection_is_not_taken_for_a_pooled_one(scene: Scene) -> None:

@@ -1,7 +1,10 @@
 """Transactions on a served file: whole or not at all, and well again after a refusal."""
 
 import asyncio
+import resource
+import signal
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -38,6 +41,66 @@ def test_work_that_raises_is_undone_and_its_exception_comes_back(file: Path, ser
             asyncio.run(database.transact(fail))
         assert notes(file) == 0
         asyncio.run(database.transact(note))
+        assert notes(file) == 1
+
+
+@pytest.mark.parametrize("is_lone", [True, False])
+def test_after_a_commit_that_failed_the_database_serves_again(
+    file: Path, serve: Serve, *, is_lone: bool
+) -> None:
+    def orphan_until_the_end(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.exec_driver_sql("INSERT INTO BatchSize VALUES ('nobody', 64)")
+
+    async def scene(database: SQLiteDatabase) -> None:
+        await database.transact(note)
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.transact(orphan_until_the_end, is_lone=is_lone)
+        with closing(sqlite3.connect(file, timeout=0)) as other, other:
+            other.execute("DELETE FROM DeletedJob")  # nothing is locked
+        await database.transact(note)
+
+    with serve(file) as database:
+        asyncio.run(scene(database))
+        assert notes(file) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a file's size is Linux'")
+def test_a_disk_that_was_full_for_a_moment_is_written_again(file: Path, serve: Serve) -> None:
+    def fill(connection: Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO DeletedJob VALUES (hex(randomblob(1000000)), 7)")
+
+    async def scene(database: SQLiteDatabase) -> None:
+        await database.transact(note)
+        allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, allowed[1]))
+        try:
+            for _ in range(2):
+                with pytest.raises(DatabaseUnavailable, match="nothing was written"):
+                    await database.transact(fill)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+            signal.signal(signal.SIGXFSZ, handler)
+        await database.transact(fill)
+
+    with serve(file) as database:
+        asyncio.run(scene(database))
+        assert notes(file) == 2
+
+
+def test_a_transaction_that_is_cancelled_while_it_commits_is_whole(file: Path, serve: Serve) -> None:
+    async def scene(database: SQLiteDatabase) -> None:
+        noting = asyncio.create_task(database.transact(note))
+        await asyncio.sleep(0)  # it has begun, and its commit is on the thread
+        noting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await noting
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.transact(note)  # noted already
+
+    with serve(file) as database:
+        asyncio.run(scene(database))
         assert notes(file) == 1
 
 
