@@ -37,7 +37,7 @@ COMMANDS = Histogram(
     "Commands that a transaction carried out.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
 )
-RETRIES = Counter("batchbandit_transaction_retries", "Transactions that the database asked to repeat.")
+RETRIES = Counter("batchbandit_transaction_retries", "Transactions that were begun again.")
 WAITING = Gauge(
     "batchbandit_waiting_commands", "Commands that wait for a transaction.", multiprocess_mode="livesum"
 )

@@ -1,4 +1,4 @@
-"""The statements that read, for each kind of database; each is one text, whatever the batch.
+"""The statements that read, for each kind of database; each is one statement, whatever the batch.
 
 SQLite and Postgres differ in how a whole batch of keys becomes one parameter, and in what their planners need
 to see so that every key is looked up in an index.
