@@ -46,8 +46,8 @@ def test_waves_have_one_command_a_job_in_order() -> None:
     assert waves(commands) == [[0, 1, 3], [2, 5], [4]]
 
 
-def commands_of_two_jobs() -> st.SearchStrategy[list[Command]]:
-    """Return sequences of commands, most of which make sense: job "a" has a single batch size."""
+def commands_of_four_jobs() -> st.SearchStrategy[list[Command]]:
+    """Return sequences of commands, most of which make sense: all but "b" have a single batch size."""
     number = st.integers(1, 9)
     cost = st.floats(1e3, 3e4)
     metric = st.sampled_from([0.1, 0.9, 0.9, 0.9])
@@ -58,8 +58,10 @@ def commands_of_two_jobs() -> st.SearchStrategy[list[Command]]:
             st.builds(told, st.just("a"), st.just(16), number, metric, cost),
             st.builds(told, st.just("a"), st.just(16), number, metric, cost),
             st.builds(told, st.just("b"), size, number, metric, cost),
-            st.builds(End, st.sampled_from(["a", "b"]), st.just(16), number),
-            st.sampled_from([*REGISTRATIONS, Delete("a")]),
+            st.builds(told, st.sampled_from("cd"), st.just(16), number, metric, cost),
+            st.builds(told, st.sampled_from("cd"), st.just(16), number, metric, cost),
+            st.builds(End, st.sampled_from("abcd"), st.just(16), number),
+            st.sampled_from([*REGISTRATIONS, *map(Delete, "acd")]),
         ),
         min_size=1,
         max_size=40,
@@ -69,12 +71,20 @@ def commands_of_two_jobs() -> st.SearchStrategy[list[Command]]:
 WINDOW = 3
 
 
-def windowed(wanted: Register) -> Register:
-    """Return the registration of a job that forgets."""
-    return replace(wanted, specification=replace(wanted.specification, window_size=WINDOW))
+def bandit(job_id: str, window: int) -> Register:
+    """Return the registration of a job that goes straight to the bandit."""
+    wanted = registration(job_id, (16,))
+    return replace(
+        wanted, specification=replace(wanted.specification, num_pruning_rounds=0, window_size=window)
+    )
 
 
-REGISTRATIONS: list[Command] = [registration("a", (16,)), windowed(registration("b"))]
+REGISTRATIONS: list[Command] = [
+    registration("a", (16,)),
+    registration("b"),
+    bandit("c", 0),
+    bandit("d", WINDOW),
+]
 
 
 def summary(outcome: object) -> object:
@@ -82,7 +92,7 @@ def summary(outcome: object) -> object:
     return (type(outcome), str(outcome)) if isinstance(outcome, ServiceError) else outcome
 
 
-@given(commands=commands_of_two_jobs(), data=st.data())
+@given(commands=commands_of_four_jobs(), data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_a_batch_is_its_commands_one_after_the_other(
     empty: Callable[[], ServedDatabase],
@@ -93,7 +103,9 @@ def test_a_batch_is_its_commands_one_after_the_other(
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(commands)), max_size=3).map(sorted))
     batches = [commands[i:j] for i, j in zip([0, *cuts], [*cuts, len(commands)], strict=True)]
-    before: list[Command] = [*REGISTRATIONS, *map(Suggest, data.draw(st.lists(st.sampled_from("ab"))))]
+    asked = data.draw(st.lists(st.sampled_from("ab"))) + 9 * ["c", "d"]
+    taught = [told(job_id, 16, number, 0.9, 2e4) for job_id in "cd" for number in (5, 6)]
+    before: list[Command] = [*REGISTRATIONS, *map(Suggest, asked), *taught]
     results = []
     with pytest.MonkeyPatch.context() as patch:
         # Arms live on their sums soon, or late.
@@ -102,7 +114,7 @@ def test_a_batch_is_its_commands_one_after_the_other(
             outcomes = play(in_groups(empty(), [before, *groups]))
             results.append((list(map(summary, outcomes)), tables.contents()))
             for (job_id, size), history in kept(tables).items():
-                assert history == recorded(tables, job_id, size)[-WINDOW if job_id == "b" else 0 :]
+                assert history == recorded(tables, job_id, size)[-WINDOW if job_id == "d" else 0 :]
     assert results[0] == results[1]
 
 
@@ -129,11 +141,8 @@ def recorded(tables: Tables, job_id: str, batch_size: int) -> list[list[float]]:
 def test_the_results_kept_beside_an_arm_are_those_of_its_window(
     database: ServedDatabase, tables: Tables, play: Play, window: int
 ) -> None:
-    wanted = registration(batch_sizes=(16,))
-    specification = replace(wanted.specification, num_pruning_rounds=0, window_size=window)
-
     async def scene() -> None:
-        await run(database, [replace(wanted, specification=specification)])
+        await run(database, [bandit("job", window)])
         trials = [t for t in await run(database, [Suggest("job")] * 6) if isinstance(t, Trial)]
         for trial in (*trials[1:], trials[0]):  # the first one comes late
             await run(database, [success(trial, 20_000.0 + trial.trial_number)])

@@ -46,6 +46,7 @@ def test_an_arm_with_many_results_equals_its_refit(
     [summed] = tables.rows('SELECT num_results FROM "ArmSums"')
     rewards = np.array([-(0.5 * energy + 0.5 * 200 * time) for time, energy in measured])
     assert summed == (len(rewards),)
+    assert tables.rows('SELECT * FROM "ArmHistory"') == [], "nothing is kept that nobody reads"
     assert arm[0] == len(rewards)
     assert arm[1] == pytest.approx(rewards.mean(), rel=1e-12)
     assert arm[2] == pytest.approx(1 / rewards.var(), rel=1e-12)
