@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.server import Child, free_port, launch, stop
-from service.serving import spare_collections
+from service.serving import configuration, spare_collections
 from service.web.answers import Answer
 from service.web.observation import Observed
 from service.web.routes import Handler, Resource, calls
@@ -57,19 +57,7 @@ def create_ceiling() -> Starlette:
 
 def serve(port: int) -> None:
     """Serve the application as ``batchbandit serve`` serves the service's."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_ceiling(),
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            headers=[("Cache-Control", "no-store")],
-        )
-    )
+    server = uvicorn.Server(configuration(create_ceiling()))
     spare_collections()
     with socket.create_server(("127.0.0.1", port)) as listener:
         server.run(sockets=[listener])

@@ -30,24 +30,27 @@ class Settings(Struct, frozen=True):
     drain_seconds: float
 
 
+def configuration(app: Starlette) -> uvicorn.Config:
+    """Return how uvicorn serves an application."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=[("Cache-Control", "no-store")],
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
 class DrainingServer(uvicorn.Server):
     """A server that says for a while that it will stop, and then stops."""
 
     def __init__(self, app: Starlette, drain_seconds: float) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                headers=[("Cache-Control", "no-store")],
-                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            )
-        )
+        super().__init__(configuration(app))
         self._app = app
         self._drain_seconds = drain_seconds
         self._stops_at = float("inf")
