@@ -19,7 +19,7 @@ from benchmarks.effort import Effort
 from benchmarks.markdown import Table
 from benchmarks.page import Page
 from benchmarks.picture import chart, curves
-from benchmarks.postgres import create_database, running_postgres
+from benchmarks.postgres import Postgres, create_database, running_postgres
 from benchmarks.server import Server, ServerFailed, start, stop
 from benchmarks.spread import Interval, paired_ratio
 from benchmarks.wire import Connection, request
@@ -29,7 +29,6 @@ from service.store.opening import parsed
 from service.store.postgres import run_once
 from service.store.sqlite import writing_engine
 
-STORES = ("SQLite", "Postgres")
 SCENES = ((Stage.MAB, 0), (Stage.MAB, 10), (Stage.PRUNING, 0))
 USES = 10
 """Trainings of one short job, which would not stay one."""
@@ -65,30 +64,25 @@ def fill(effort: Effort, stage: Stage, window: int, transaction: Transaction) ->
 
 
 @contextmanager
-def served(effort: Effort, store: str, stage: Stage, window: int) -> Iterator[Server]:
-    """Serve such a database."""
+def served(effort: Effort, postgres: Postgres | None, stage: Stage, window: int) -> Iterator[Server]:
+    """Serve such a database, a SQLite file where there is no Postgres."""
     write = partial(fill, effort, stage, window)
     with TemporaryDirectory(prefix="batchbandit-") as name:
         folder = Path(name)
-        if store == "SQLite":
+        url = None
+        if postgres is None:
             engine = writing_engine(folder / "batchbandit.db")
             with engine.begin() as connection:
                 write(connection)
             engine.dispose()
-            server = start(folder)
-            try:
-                yield server
-            finally:
-                stop(server)
-            return
-        with running_postgres() as postgres:
-            url = create_database(postgres, "history")
+        else:
+            url = create_database(postgres, f"{stage.value.lower()}_{window}")
             run_once(parsed(url), write)
-            server = start(folder, url)
-            try:
-                yield server
-            finally:
-                stop(server)
+        server = start(folder, url)
+        try:
+            yield server
+        finally:
+            stop(server)
 
 
 async def train(connection: Connection, url: SplitResult, job_id: str) -> tuple[float, float]:
@@ -122,17 +116,17 @@ async def pairs(server: Server, job_id: str, first_short: int, count: int) -> li
     return found
 
 
-def measure(effort: Effort, store: str, stage: Stage, window: int) -> list[Growth]:
-    """Measure all lengths of a kind of job on a store."""
+def measure(effort: Effort, postgres: Postgres | None, stage: Stage, window: int) -> list[Growth]:
+    """Measure all lengths of a kind of job on Postgres, or on SQLite."""
     found = []
-    with served(effort, store, stage, window) as server:
+    with served(effort, postgres, stage, window) as server:
         for place, length in enumerate(effort.lengths[1:]):
             first = place * ((effort.pairs + WARMUP) // USES)
             seconds = asyncio.run(pairs(server, long_name(length), first, effort.pairs + WARMUP))[WARMUP:]
             suggest, report, short_suggest, short_report = zip(*seconds, strict=True)
             found.append(
                 Growth(
-                    store,
+                    "SQLite" if postgres is None else "Postgres",
                     stage.value,
                     window,
                     length,
@@ -145,7 +139,13 @@ def measure(effort: Effort, store: str, stage: Stage, window: int) -> list[Growt
 
 def page(effort: Effort) -> Page:
     """Measure, and return the section."""
-    growths = [growth for store in STORES for scene in SCENES for growth in measure(effort, store, *scene)]
+    with running_postgres() as postgres:
+        growths = [
+            growth
+            for store in (None, postgres)
+            for scene in SCENES
+            for growth in measure(effort, store, *scene)
+        ]
     shortest = effort.lengths[0]
     rows = [
         (g.store, g.stage, str(g.window), f"{g.length:,}", g.suggest.shown(), g.report.shown())

@@ -15,6 +15,7 @@ from service.engine import commit
 from service.engine.commands import Registered, Suggest
 from service.engine.commit import GroupCommit
 from service.errors import DatabaseUnavailable, Overloaded, Unavailable, UnknownJob
+from service.store import sqlite
 from service.store.databases import ServedDatabase
 from tests.service.engine.scenes import Play, registration
 
@@ -133,12 +134,11 @@ def test_a_client_that_went_away_disturbs_nobody(database: ServedDatabase, play:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_database_that_is_held_by_another_is_unavailable_and_comes_back(
-    database: ServedDatabase, play: Play
+    database: ServedDatabase, play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.1)
+
     async def scene() -> None:
-        await database.transact(
-            lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout = 100").close()
-        )
         async with GroupCommit(database, 100) as engine:
             await engine.submit(registration())
             with closing(sqlite3.connect(database.name, isolation_level=None)) as other:
