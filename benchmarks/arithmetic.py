@@ -31,6 +31,8 @@ def page(effort: Effort) -> Page:
     figure, [axes] = chart("Kernels", "times faster than what runs beside")
     names = [f"{one.name}\n{one.beside}" for one in measures]
     bars(axes, names, {"ratio": [spread([result.ratio]) for result in results]})
+    axes.set_yscale("log")
+    axes.axhline(1, color="black", linewidth=0.8)
     axes.tick_params(axis="x", labelrotation=60, labelsize=6)
     data: Any = [
         {"what": one.name, "unit": one.unit, "beside": one.beside, "median": to_builtins(result._asdict())}

@@ -22,8 +22,8 @@ CEILING = "ceiling"
 SERVED = ("SQLite", "Postgres", CEILING)
 NOTE = (
     f"Trainings on {JOBS} jobs: ask, report an epoch that ends the training, end the trial. The ceiling is "
-    "the same Starlette application, served alike, whose calls answer a constant. Generator, server and "
-    "Postgres share the cores."
+    "Starlette served and observed alike, whose calls read no body and answer a constant. Generator, server "
+    "and Postgres share the cores."
 )
 HEADINGS = ("served", "connections", "requests/s", "suggest p50 ms", "report p50 ms", "of the ceiling")
 
