@@ -49,4 +49,7 @@ def exposition() -> bytes:
         return generate_latest(REGISTRY)
     together = CollectorRegistry()
     MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-    return generate_latest(together)
+    try:
+        return generate_latest(together)
+    except FileNotFoundError:  # a worker that could not start has just deleted its figures
+        return generate_latest(together)

@@ -38,7 +38,8 @@ class Workers:
         self._count = count
         self._arguments = (listener, settings)
         self._processes: list[multiprocessing.process.BaseProcess] = []
-        self._is_stopping = False
+        self._is_starting = False
+        self._stopping = threading.Event()
 
     def run(self) -> None:
         """Run them until SIGTERM or SIGINT, which all are told; return when all have ended."""
@@ -51,25 +52,31 @@ class Workers:
                 self._await_one()
 
     def _start(self) -> None:
-        process = _spawn.Process(target=work, args=self._arguments)
-        process.start()
-        self._processes.append(process)
-        if self._is_stopping:  # the signal came in between
-            process.terminate()
+        self._is_starting = True
+        if not self._stopping.is_set():
+            process = _spawn.Process(target=work, args=self._arguments)
+            process.start()
+            self._processes.append(process)
+        self._is_starting = False
+        if self._stopping.is_set():  # the signal may have come in between
+            self._end()
 
     def _await_one(self) -> None:
         connection.wait([process.sentinel for process in self._processes])
         for process in [each for each in self._processes if not each.is_alive()]:
             self._processes.remove(process)
             mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
-            if not self._is_stopping:
+            if not self._stopping.is_set():
                 log.error("worker %s ended (exit code %s); another one starts", process.pid, process.exitcode)
                 time.sleep(PAUSE_SECONDS)
-            if not self._is_stopping:
-                self._start()
+            self._start()
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._is_stopping = True
+        self._stopping.set()
+        if not self._is_starting:  # else the process that starts needs the listener yet
+            self._end()
+
+    def _end(self) -> None:
         self._arguments[0].close()  # else what comes in now would wait for workers that accept no more
         for process in self._processes:
             process.terminate()

@@ -85,6 +85,7 @@ def serving_engine(url: URL, *, is_pooled: bool) -> AsyncEngine:
                 # A connection that a router has forgotten does not answer at all.
                 await_only(asyncio.wait_for(connection.driver_connection.execute("SELECT 1"), PING_SECONDS))
             except Exception as error:
+                connection.driver_connection.terminate()  # closing it would wait for an answer again
                 raise sa.exc.DisconnectionError from error
 
     return engine

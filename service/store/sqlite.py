@@ -176,9 +176,9 @@ class SQLiteDatabase:
         After a commit that failed, SQLite may still be in it while SQLAlchemy thinks that it is over: the
         driver's connection goes first.
         """
-        with contextlib.suppress(sa.exc.DBAPIError, sqlite3.Error):
-            self._connection.connection.rollback()
-        self._connection.rollback()
+        for connection in (self._connection.connection, self._connection):
+            with contextlib.suppress(sa.exc.DBAPIError, sqlite3.Error):
+                connection.rollback()
 
     async def _begin_when_free(self) -> None:
         """Begin a transaction, as soon as no other program writes."""

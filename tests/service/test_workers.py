@@ -87,6 +87,24 @@ def test_workers_drain_also_where_each_gets_the_signal_twice(
         stop(server)
 
 
+@pytest.mark.parametrize("after", [0.1, 0.3, 0.6, 0.9])
+def test_a_signal_while_workers_start_ends_them_all(
+    new_postgres_url: Callable[[], str], tmp_path: Path, after: float
+) -> None:
+    log = tmp_path / "server.log"
+    options = ["--port", "0", "--workers", "4", "--database-url", new_postgres_url()]
+    with log.open("w") as output:
+        server = subprocess.Popen([PROGRAM, "serve", *options], stdout=output, stderr=output)
+    deadline = time.monotonic() + 20
+    while "with 4 workers" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(after)
+    server.terminate()
+    assert server.wait(20) == 0
+    assert "Traceback" not in log.read_text()
+
+
 def test_workers_without_a_database_leave_no_figures_behind(tmp_path: Path) -> None:
     port = free_port()
     with postgres_folder() as folder:
