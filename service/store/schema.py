@@ -81,18 +81,26 @@ batch_size = sa.Table(
     sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
 )
 
+
+def _of_a_batch_size() -> tuple[sa.schema.SchemaItem, ...]:
+    """Return the key of a table with at most a row a batch size, and its reference to it."""
+    return (
+        sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
+        sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+        sa.ForeignKeyConstraint(
+            ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
+        ),
+    )
+
+
 arm = sa.Table(
     "GaussianTsArmState",
     metadata,
-    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
-    sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+    *_of_a_batch_size(),
     sa.Column("param_mean", sa.Float, nullable=False),
     sa.Column("param_precision", sa.Float, nullable=False),
     sa.Column("reward_precision", sa.Float, nullable=False),
     sa.Column("num_observations", sa.Integer, nullable=False),
-    sa.ForeignKeyConstraint(
-        ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
-    ),
 )
 
 trial = sa.Table(
@@ -139,16 +147,12 @@ sa.Index(
 arm_sums = sa.Table(
     "ArmSums",
     metadata,
-    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
-    sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+    *_of_a_batch_size(),
     sa.Column("num_results", sa.Integer, nullable=False),
     *(
         sa.Column(f"{name}_{part}", sa.Float, nullable=False)
         for name in ("t", "e", "tt", "te", "ee")
         for part in ("high", "low")
-    ),
-    sa.ForeignKeyConstraint(
-        ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),
 )
 
@@ -157,12 +161,8 @@ arm_sums = sa.Table(
 arm_history = sa.Table(
     "ArmHistory",
     metadata,
-    sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
-    sa.Column("batch_size", sa.Integer, primary_key=True, autoincrement=False),
+    *_of_a_batch_size(),
     sa.Column("results", sa.LargeBinary, nullable=False),
-    sa.ForeignKeyConstraint(
-        ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
-    ),
 )
 
 deleted_job = sa.Table(

@@ -1,13 +1,12 @@
 """A SQLite file as a database: one writer, readers beside it."""
 
 import asyncio
-import contextlib
 import math
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -177,7 +176,7 @@ class SQLiteDatabase:
         driver's connection goes first.
         """
         for connection in (self._connection.connection, self._connection):
-            with contextlib.suppress(sa.exc.DBAPIError, sqlite3.Error):
+            with suppress(sa.exc.DBAPIError, sqlite3.Error):
                 connection.rollback()
 
     async def _begin_when_free(self) -> None:
