@@ -94,7 +94,8 @@ async def register(server: str, jobs: int) -> list[str]:
     try:
         with closing(await Connection.open(url)) as connection:
             for seed, job_id in enumerate(job_ids):
-                answer = await connection.exchange(request("POST", "/jobs", url.netloc, _job(job_id, seed)))
+                body = msgspec.json.encode(job_body(job_id, mab_seed=seed))
+                answer = await connection.exchange(request("POST", "/jobs", url.netloc, body))
                 if not answer.succeeded:
                     text = answer.body.decode(errors="replace")
                     raise LoadFailed(f"{url.geturl()} refused a job: {answer.status} {text}")
@@ -103,20 +104,18 @@ async def register(server: str, jobs: int) -> list[str]:
     return job_ids
 
 
-def _job(job_id: str, seed: int) -> bytes:
-    """Return the specification of a job."""
-    return msgspec.json.encode(
-        {
-            "job_id": job_id,
-            "job_id_prefix": "load",
-            "batch_sizes": BATCH_SIZES,
-            "default_batch_size": BATCH_SIZES[-1],
-            "max_power": POWER,
-            "number_of_gpus": 1,
-            "gpu_model": "load",
-            "mab_seed": seed,
-        }
-    )
+def job_body(job_id: str, **members: object) -> dict[str, object]:
+    """Return the specification of a job, its prefix what its name has before the first hyphen."""
+    return {
+        "job_id": job_id,
+        "job_id_prefix": job_id.partition("-")[0],
+        "batch_sizes": BATCH_SIZES,
+        "default_batch_size": BATCH_SIZES[-1],
+        "max_power": POWER,
+        "number_of_gpus": 1,
+        "gpu_model": "load",
+        **members,
+    }
 
 
 async def _finish(tasks: list[asyncio.Task[None]], limit: float) -> None:

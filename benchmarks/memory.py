@@ -8,6 +8,7 @@ import httpx
 from msgspec import Struct, to_builtins
 
 from benchmarks.effort import Effort
+from benchmarks.load import job_body
 from benchmarks.markdown import Table
 from benchmarks.page import Page
 from benchmarks.picture import chart, curves
@@ -39,19 +40,8 @@ def resident(pid: int) -> float:
 
 def register(http: httpx.Client, job_id: str) -> None:
     """Register a job."""
-    http.post(
-        "/jobs",
-        json={
-            "job_id": job_id,
-            "job_id_prefix": "memory",
-            "batch_sizes": [8, 16, 32],
-            "default_batch_size": 16,
-            "num_pruning_rounds": 0,
-            "max_power": 200.0,
-            "number_of_gpus": 1,
-            "gpu_model": "A40",
-        },
-    ).raise_for_status()
+    body = job_body(job_id, batch_sizes=[8, 16, 32], default_batch_size=16, num_pruning_rounds=0)
+    http.post("/jobs", json=body).raise_for_status()
 
 
 def recur(http: httpx.Client, job_ids: list[str]) -> None:

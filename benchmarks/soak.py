@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from benchmarks.audit import Audit, audit
-from benchmarks.load import LoadFailed, run_load
+from benchmarks.load import LoadFailed, job_body, run_load
 from benchmarks.postgres import create_database, running_postgres
 from benchmarks.server import ServerFailed, running_server, stop_when_terminated
 from benchmarks.tally import Result
@@ -24,20 +24,8 @@ HOT_JOBS = ("hot-1", "hot-2")
 def register_hot(url: str) -> None:
     """Register the jobs: straight to the bandit, so that every result refits its arm."""
     for job_id in HOT_JOBS:
-        httpx.post(
-            f"{url}/jobs",
-            json={
-                "job_id": job_id,
-                "job_id_prefix": "hot",
-                "batch_sizes": [8, 64],
-                "default_batch_size": 8,
-                "num_pruning_rounds": 0,
-                "max_power": 200.0,
-                "number_of_gpus": 1,
-                "gpu_model": "load",
-            },
-            trust_env=False,
-        ).raise_for_status()
+        body = job_body(job_id, batch_sizes=[8, 64], default_batch_size=8, num_pruning_rounds=0)
+        httpx.post(f"{url}/jobs", json=body, trust_env=False).raise_for_status()
 
 
 def put_under_load(urls: list[str], log: Path, clients: int, seconds: float) -> Result:
