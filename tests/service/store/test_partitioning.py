@@ -78,7 +78,8 @@ def test_the_service_serves_it_and_jobs_spread_over_the_partitions(url: str) -> 
                 tables.rows(f'SELECT count(*) FROM "{table}_p{number}"')[0][0]  # noqa: S608  (constants)
                 for number in range(PARTITIONS)
             ]
-            assert min(counts) > 0
+            # Sixteen jobs are worked on: by chance all may miss a partition, hardly all but one.
+            assert sum(map(bool, counts)) > 1
             assert tables.rows(f'SELECT count(*) FROM "{table}"') == [(sum(counts),)]  # noqa: S608  (a constant)
 
 
