@@ -172,6 +172,30 @@ deleted_job = sa.Table(
     sa.Column("last_trial_number", sa.Integer, nullable=False),
 )
 
+# Who may call: a token's secret is kept as its SHA-256 in hexadecimal digits, never as it is.
+token = sa.Table(
+    "Token",
+    metadata,
+    sa.Column("token_id", sa.VARCHAR(16), primary_key=True),
+    sa.Column("digest", sa.VARCHAR(64), nullable=False),
+    sa.Column("role", sa.VARCHAR(16), nullable=False),
+    sa.Column("job_id_prefix", sa.VARCHAR(300), nullable=False),
+    sa.Column("created_timestamp", UtcDateTime, nullable=False),
+    sa.Column("last_used_timestamp", UtcDateTime),
+    sa.Column("revoked_timestamp", UtcDateTime),
+)
+
+# Who did what of the things that are seldom done and asked about later; rows are only ever added.
+audit_event = sa.Table(
+    "AuditEvent",
+    metadata,
+    sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("timestamp", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.VARCHAR(32), nullable=False),
+    sa.Column("action", sa.VARCHAR(32), nullable=False),
+    sa.Column("subject", sa.VARCHAR(400), nullable=False),
+)
+
 # One row: the oldest revision whose release can serve the tables as they are. A revision that only adds
 # leaves it alone, so that replicas of the release before go on; one that takes away what older ones use
 # raises it.
