@@ -21,7 +21,7 @@ from benchmarks.server import Child, free_port, launch, stop
 from service.serving import configuration, spare_collections
 from service.web.answers import Answer
 from service.web.observation import Observed
-from service.web.routes import Handler, Resource, calls
+from service.web.routes import Handler, Resource
 
 
 def constant(body: bytes) -> Handler:
@@ -35,24 +35,22 @@ def constant(body: bytes) -> Handler:
 
 def create_ceiling() -> Starlette:
     """Make the application."""
-    return Starlette(
-        routes=[
-            Route(
-                "/report",
-                Resource(
-                    POST=constant(b'{"stop_train":true,"converged":true,"message":"Train succeeded"}'),
-                ),
+    routes = [
+        Route(
+            "/report",
+            Resource(
+                POST=constant(b'{"stop_train":true,"converged":true,"message":"Train succeeded"}'),
             ),
-            Route(
-                "/jobs/batch_size",
-                Resource(GET=constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}')),
-            ),
-            Route("/trials", Resource(PATCH=constant(b"null"))),
-            Route("/jobs", Resource(POST=constant(b"{}"))),
-            Route("/healthz", Resource(GET=constant(b'{"state":"ok"}'))),
-        ],
-        middleware=[Middleware(Observed, calls)],
-    )
+        ),
+        Route(
+            "/jobs/batch_size",
+            Resource(GET=constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}')),
+        ),
+        Route("/trials", Resource(PATCH=constant(b"null"))),
+        Route("/jobs", Resource(POST=constant(b"{}"))),
+        Route("/healthz", Resource(GET=constant(b'{"state":"ok"}'))),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Observed, routes)])
 
 
 def serve(port: int) -> None:

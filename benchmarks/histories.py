@@ -38,6 +38,8 @@ def job_of(job_id: str, stage: Stage, window: int, last_trial_number: int) -> Jo
         mab_prior_precision=0.0,
         mab_num_explorations=2,
         mab_seed=1,
+        lease_seconds=600.0,
+        max_failures=3,
         mab_random_generator_state=streams.seeded(1),
         exp_default_batch_size=BATCH_SIZES[0],
         stage=stage,

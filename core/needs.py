@@ -23,7 +23,20 @@ class BatchSizes(Struct, frozen=True):
 
 
 class Explorations(Struct, frozen=True):
-    """The explorations of a job that have not failed: by batch size, ascending by trial number."""
+    """The explorations of a job since its reset that have not failed: by batch size, then trial number."""
+
+    job_id: str
+
+
+class NewestExploration(Struct, frozen=True):
+    """The highest number of an exploration of one batch size, failed ones too."""
+
+    job_id: str
+    batch_size: int
+
+
+class Leased(Struct, frozen=True):
+    """The running trials of a job that hold leases, the one that ends first being first."""
 
     job_id: str
 
@@ -71,7 +84,7 @@ class Chosen(Struct, frozen=True):
     stream: str
 
 
-Stored = BatchSizes | Explorations | Arms | Results | RunningSums
+Stored = BatchSizes | Explorations | NewestExploration | Leased | Arms | Results | RunningSums
 Need = Stored | Fit | Choice
 
 
@@ -83,6 +96,16 @@ def batch_sizes(job: Job) -> Generator[Need, Sequence[int], Sequence[int]]:
 def explorations(job: Job) -> Generator[Need, Mapping[int, Sequence[Trial]], Mapping[int, Sequence[Trial]]]:
     """Need a job's explorations."""
     return (yield Explorations(job.job_id))
+
+
+def newest_exploration(job: Job, batch_size: int) -> Generator[Need, int, int]:
+    """Need the number of the newest exploration of a batch size."""
+    return (yield NewestExploration(job.job_id, batch_size))
+
+
+def leased(job: Job) -> Generator[Need, Sequence[Trial], Sequence[Trial]]:
+    """Need a job's running trials that hold leases."""
+    return (yield Leased(job.job_id))
 
 
 def arms(job: Job) -> Generator[Need, Mapping[int, Arm], Mapping[int, Arm]]:

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from core.cost import cost_of
 from core.errors import NoBatchSizeLeft
-from core.records import Terms, Trial, TrialStatus
+from core.failures import all_aside, described, is_set_aside, reset_call, usable
+from core.records import Job, Trial, TrialStatus
 
 
 class Explore(Struct, frozen=True):
@@ -29,16 +30,17 @@ class Survivors(Struct, frozen=True):
 
 
 def walk(
-    terms: Terms, batch_sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]
+    job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]
 ) -> Explore | Await | Survivors:
     """Return the next step of the pruning stage.
 
     A round starts at its default, goes down through the smaller batch sizes until one fails to converge, then
     up through the larger ones until one fails. Those that converged go to the next round, whose default is
-    the cheapest of this one (ties: the first in the walk).
+    the cheapest of this one (ties: the first in the walk). A batch size that is set aside counts as one that
+    failed to converge.
 
     Args:
-        terms: Default batch size, number of rounds and cost of the job.
+        job: What is walked through.
         batch_sizes: Those of the job.
         explorations: A batch size's explorations that have not failed, by trial number; its i-th is that of
             round i.
@@ -47,27 +49,52 @@ def walk(
         NoBatchSizeLeft: A round ended without a survivor.
     """
     survivors = sorted(batch_sizes)
-    default = terms.default_batch_size
-    for round_index in range(terms.num_pruning_rounds):
+    default = job.default_batch_size
+    for round_index in range(job.num_pruning_rounds):
         converged: dict[int, float] = {}
         start = survivors.index(default)
         for direction in (survivors[start::-1], survivors[start + 1 :]):
             for batch_size in direction:
-                seen = explorations.get(batch_size, ())
-                if len(seen) <= round_index:
-                    return Explore(batch_size)
-                trial = seen[round_index]
-                if trial.status is TrialStatus.DISPATCHED:
+                trial = next(iter(explorations.get(batch_size, ())[round_index:]), None)
+                if trial is not None and trial.status is TrialStatus.DISPATCHED:
                     return Await()
+                if is_set_aside(job, batch_size):
+                    break
+                if trial is None:
+                    return Explore(batch_size)
                 if not trial.converged or trial.time is None or trial.energy is None:
                     break
-                converged[batch_size] = cost_of(terms, trial.time, trial.energy)
+                converged[batch_size] = cost_of(job, trial.time, trial.energy)
         if not converged:
             raise NoBatchSizeLeft(
-                f"No batch size of job({terms.job_id}) reached its target metric {terms.target_metric} in "
-                f"pruning round {round_index + 1}. Register a job with a new job_id and other batch_sizes, "
-                "a target_metric that can be reached, more max_epochs or a larger beta_knob."
+                f"No batch size of job({job.job_id}) reached its target metric {job.target_metric} in "
+                f"pruning round {round_index + 1}.{described(job)} Register a job with a new job_id and "
+                "other batch_sizes, a target_metric that can be reached, more max_epochs or a larger "
+                f"beta_knob; or mend what made trainings fail and start over: {reset_call(job)}."
             )
         default = min(converged, key=converged.__getitem__)
         survivors = sorted(converged)
     return Survivors(tuple(survivors))
+
+
+def stand_in(job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]) -> int:
+    """Return the batch size of a training that cannot wait for the walk.
+
+    It is that of the lowest cost so far; where that is set aside, of the cheapest exploration that converged;
+    where there is none, the smallest, which needs the least memory.
+
+    Raises:
+        NoBatchSizeLeft: All are set aside.
+    """
+    if not is_set_aside(job, job.min_cost_batch_size):
+        return job.min_cost_batch_size
+    left = usable(job, batch_sizes)
+    if not left:
+        raise NoBatchSizeLeft(all_aside(job))
+    costs = {
+        size: cost_of(job, trial.time, trial.energy)
+        for size in left
+        for trial in explorations.get(size, ())
+        if trial.converged and trial.time is not None and trial.energy is not None
+    }
+    return min(costs, key=costs.__getitem__) if costs else min(left)

@@ -1,5 +1,6 @@
 """The plain records that core decides on: immutable, typed, with slots."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -34,7 +35,9 @@ class Terms(Struct, frozen=True):
 
     ``max_power`` is in watts, of all GPUs of the job together; ``mab_prior_mean`` in joules,
     ``mab_prior_precision`` in joules^-2. ``beta_knob`` None means no early stop, ``window_size`` <= 0 all
-    history, ``mab_seed`` None a stream seeded from the operating system's entropy.
+    history, ``mab_seed`` None a stream seeded from the operating system's entropy. ``lease_seconds`` is how
+    long a trial whose training sends heartbeats may say nothing, None for ever; ``max_failures`` how often in
+    a row trainings may fail at a batch size.
     """
 
     job_id: str
@@ -54,6 +57,8 @@ class Terms(Struct, frozen=True):
     mab_prior_precision: float
     mab_num_explorations: int
     mab_seed: int | None
+    lease_seconds: float | None
+    max_failures: int
 
 
 class Specification(Terms, frozen=True):
@@ -62,12 +67,22 @@ class Specification(Terms, frozen=True):
     batch_sizes: tuple[int, ...]
 
 
+class Failures(Struct, frozen=True, array_like=True):
+    """How often in a row trainings have failed at a batch size, in thirds, and why the last one did."""
+
+    thirds: int
+    reason: str | None
+
+
 class Job(Terms, frozen=True):
     """A job as it stands: its terms and what its trials have made of it.
 
     ``mab_random_generator_state`` is the state of the job's random stream, for ``core.kernels.stream``.
     ``min_cost`` is the lowest cost, in joules, of a trial that converged, ``min_cost_batch_size`` its batch
-    size, or the default while there is none.
+    size, or the default while there is none. ``failures`` are those of each batch size that has some. No
+    lease of a running trial ends before ``next_expiry`` (UTC), None where no trial holds one. ``longest_gap``
+    is the longest time between two reports, in seconds, once it makes leases longer. Trials up to
+    ``reset_number`` were dispatched before the job was last reset and do not count in decisions.
     """
 
     mab_random_generator_state: str
@@ -76,10 +91,19 @@ class Job(Terms, frozen=True):
     min_cost: float | None
     min_cost_batch_size: int
     last_trial_number: int
+    failures: Mapping[int, Failures] = {}
+    next_expiry: datetime | None = None
+    longest_gap: float = 0.0
+    reset_number: int = 0
 
 
 class Trial(Struct, frozen=True):
-    """One training of a job at one batch size; ``time`` in seconds, ``energy`` in joules, times in UTC."""
+    """One training of a job at one batch size; ``time`` in seconds, ``energy`` in joules, times in UTC.
+
+    A Dispatched trial holds a lease until ``lease_expires``, None for ever. ``last_report`` is within a
+    hundredth of a lease of its last report, ``has_heartbeat`` says that its training sends heartbeats.
+    ``is_late`` marks a result that came after the lease had run out.
+    """
 
     job_id: str
     batch_size: int
@@ -91,6 +115,11 @@ class Trial(Struct, frozen=True):
     time: float | None = None
     energy: float | None = None
     converged: bool | None = None
+    lease_expires: datetime | None = None
+    last_report: datetime | None = None
+    has_heartbeat: bool = False
+    failure_reason: str | None = None
+    is_late: bool = False
 
 
 class Arm(Struct, frozen=True):

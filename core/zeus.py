@@ -12,12 +12,12 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core import needs
+from core import failures, leases, needs
 from core.cost import cost_of
-from core.errors import TrialFailed
+from core.errors import NoBatchSizeLeft, TrialFailed
 from core.history import History, history_of, rewards_of
 from core.needs import Need
-from core.pruning import Await, Explore, walk
+from core.pruning import Await, Explore, stand_in, walk
 from core.records import Arm, Job, Posterior, Report, Stage, Trial, TrialStatus, TrialType, Verdict
 from core.sums import MOST_REFITTED, Sums, posterior_of
 from core.verdict import judge
@@ -32,9 +32,9 @@ class Suggested(Struct, frozen=True):
 
 
 class Reported(Struct, frozen=True):
-    """A verdict, and what changes where the trial has ended.
+    """A verdict, and what changes: the trial, the job and, where the trial has ended in the bandit, the arm.
 
-    That is the trial, the job and, in the bandit, the arm, with its running sums once it lives on them.
+    The arm comes with its running sums once it lives on them.
     """
 
     verdict: Verdict
@@ -44,6 +44,8 @@ class Reported(Struct, frozen=True):
     sums: Sums | None = None
 
 
+LATE = "late: the lease of this trial had run out; its result is kept all the same"
+
 Suggestion = Generator[Need, Any, Suggested]
 Reporting = Generator[Need, Any, Reported]
 
@@ -52,7 +54,7 @@ def suggest(job: Job, now: datetime) -> Suggestion:
     """Decide which batch size the next trial of a job uses, and dispatch it at ``now`` (UTC).
 
     Raises:
-        NoBatchSizeLeft: Every batch size has failed to converge.
+        NoBatchSizeLeft: Every batch size has failed to converge, or is set aside.
     """
     if job.stage is Stage.MAB:
         arms = yield from needs.arms(job)
@@ -63,28 +65,49 @@ def suggest(job: Job, now: datetime) -> Suggestion:
     if isinstance(step, Explore):
         return _dispatch(job, step.batch_size, TrialType.EXPLORATION, now)
     if isinstance(step, Await):
-        return _dispatch(job, job.min_cost_batch_size, TrialType.CONCURRENT, now)
+        return _dispatch(job, stand_in(job, batch_sizes, explorations), TrialType.CONCURRENT, now)
     born = yield from _bear(job, step.batch_sizes, explorations)
     suggested = yield from _sample(replace(job, stage=Stage.MAB), born, now)
     return replace(suggested, born=born)
 
 
+def started_over(job: Job) -> Job:
+    """Return a job as it was registered: no trial before counts any more, its random stream goes on."""
+    return replace(
+        job,
+        stage=Stage.PRUNING,
+        exp_default_batch_size=job.default_batch_size,
+        min_cost=None,
+        min_cost_batch_size=job.default_batch_size,
+        failures={},
+        reset_number=job.last_trial_number,
+    )
+
+
 def _sample(job: Job, arms: Sequence[Arm], now: datetime) -> Suggestion:
-    chosen = yield from needs.choice(job, arms)
+    usable = [arm for arm in arms if not failures.is_set_aside(job, arm.batch_size)]
+    if not usable:
+        raise NoBatchSizeLeft(failures.all_aside(job))
+    chosen = yield from needs.choice(job, usable)
     moved = replace(job, mab_random_generator_state=chosen.stream)
     return _dispatch(moved, chosen.arm.batch_size, TrialType.MAB, now)
 
 
 def _dispatch(job: Job, batch_size: int, type_: TrialType, now: datetime) -> Suggested:
-    trial = Trial(
-        job_id=job.job_id,
-        batch_size=batch_size,
-        trial_number=job.last_trial_number + 1,
-        start_timestamp=now,
-        type=type_,
-        status=TrialStatus.DISPATCHED,
+    trial = leases.granted(
+        job,
+        Trial(
+            job_id=job.job_id,
+            batch_size=batch_size,
+            trial_number=job.last_trial_number + 1,
+            start_timestamp=now,
+            type=type_,
+            status=TrialStatus.DISPATCHED,
+        ),
+        now,
     )
-    return Suggested(trial, replace(job, last_trial_number=trial.trial_number))
+    job = replace(job, last_trial_number=trial.trial_number)
+    return Suggested(trial, leases.watched(job, trial))
 
 
 def _bear(
@@ -111,8 +134,22 @@ def arm_of(job: Job, batch_size: int, posterior: Posterior, observations: int) -
     )
 
 
+def expire(job: Job, now: datetime) -> Generator[Need, Any, tuple[Job, Sequence[Trial]]]:
+    """Fail the trials of a job whose leases have run out at ``now`` (UTC); return them, and the job then."""
+    if job.next_expiry is None or job.next_expiry > now:
+        return job, ()
+    running = yield from needs.leased(job)
+    failed = [leases.expired(trial) for trial in running if leases.has_expired(trial, now)]
+    for trial in failed:
+        job = failures.failed(job, trial)
+    left = running[len(failed) :]
+    return replace(job, next_expiry=left[0].lease_expires if left else None), failed
+
+
 def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
-    """Decide what a report means and, where the trial ends with it at ``now`` (UTC), what that changes.
+    """Decide what a report means and what it changes at ``now`` (UTC).
+
+    A trial whose lease has run out is judged as if it had not.
 
     Raises:
         TrialFailed: The trial has ended without a result.
@@ -121,24 +158,42 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
     if trial.status is TrialStatus.SUCCEEDED:
         message = f"Result for this trial({trial.trial_number}) is already reported."
         return Reported(Verdict(stop_train=True, converged=bool(trial.converged), message=message))
-    if trial.status is TrialStatus.FAILED:
+    is_late = leases.has_expired(trial, now) or trial.failure_reason == leases.EXPIRED
+    if trial.status is TrialStatus.FAILED and not is_late:
         raise TrialFailed(
             f"Trial({trial.trial_number}) of job({job.job_id}) has failed: it was ended before it reported a "
-            "result. Ask for a new batch size."
+            f"result ({trial.failure_reason or 'no reason given'}). Ask for a new batch size."
         )
     verdict = judge(job, said)
+    job = leases.with_gap(job, trial, now)
+    if is_late:
+        verdict = replace(verdict, message=f"{verdict.message} ({LATE})")
     if not verdict.stop_train:
-        return Reported(verdict)
+        heard = replace(trial, last_report=now) if is_late else leases.reported(job, trial, now)
+        return Reported(verdict, heard if heard is not trial else None, job)
     ended = replace(
         trial,
+        type=(yield from _late_type(job, trial)) if is_late else trial.type,
         status=TrialStatus.SUCCEEDED,
-        end_timestamp=now,
+        end_timestamp=max(now, trial.start_timestamp),  # a clock may have been set back
         time=said.time,
         energy=said.energy,
         converged=verdict.converged,
+        failure_reason=None,
+        is_late=is_late,
     )
+    if not failures.counts(job, ended):
+        return Reported(verdict, ended, job)
     arm, sums = yield from _learn(job, ended)
-    return Reported(verdict, ended, with_cost(job, ended), arm, sums)
+    return Reported(verdict, ended, with_cost(failures.succeeded(job, ended), ended), arm, sums)
+
+
+def _late_type(job: Job, trial: Trial) -> Generator[Need, Any, TrialType]:
+    """Return what a late trial counts as: an exploration only if its batch size was not explored anew."""
+    if trial.type is not TrialType.EXPLORATION:
+        return trial.type
+    newest = yield from needs.newest_exploration(job, trial.batch_size)
+    return TrialType.EXPLORATION if newest == trial.trial_number else TrialType.CONCURRENT
 
 
 def with_cost(job: Job, ended: Trial) -> Job:

@@ -95,9 +95,24 @@ def main() -> None:
     show_envvar=True,
     help="How long to go on serving after SIGTERM while /readyz answers 503.",
 )
+@click.option(
+    "--key-seconds",
+    envvar="BATCHBANDIT_KEY_SECONDS",
+    type=click.FloatRange(1, 366 * 86400),
+    default=86400.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long the first answer to a call with an Idempotency-Key is kept.",
+)
 @database_url
 def serve(
-    host: str, port: int, queue_limit: int, workers: int, drain_seconds: float, database_url: str
+    host: str,
+    port: int,
+    queue_limit: int,
+    workers: int,
+    drain_seconds: float,
+    key_seconds: float,
+    database_url: str,
 ) -> None:
     """Run the service until SIGTERM or SIGINT."""
     with listening(host, port) as listener:
@@ -105,7 +120,7 @@ def serve(
             if workers > 1:
                 ensure_shareable(database_url)
             database = open_database(database_url)
-        settings = Settings(database_url, queue_limit, drain_seconds)
+        settings = Settings(database_url, queue_limit, drain_seconds, key_seconds)
         said = f"batchbandit serves {database.name} on {url_of(listener)}"
         if workers == 1:
             click.echo(said, err=True)

@@ -8,9 +8,11 @@ ServiceError
 ├── TrialFailed               400
 ├── JobNotFound               404
 ├── TrialNotFound             404
+├── TrialOver                 409
 ├── SpecificationConflict     409
 ├── JobIdTaken                409
 ├── NoBatchSizeLeft           409
+├── KeyReused                 422
 └── Unavailable               503
     ├── Overloaded
     └── DatabaseUnavailable
@@ -29,6 +31,9 @@ NOTHING_WRITTEN = (
     "The database did not take the transaction and nothing was written; try again, and look at the service's "
     "log if it stays so."
 )
+
+
+UNREADABLE = "The database cannot be read; try again, and look at the service's log if it stays so."
 
 
 class Flaw(Struct, frozen=True):
@@ -92,17 +97,31 @@ class TrialFailed(ServiceError):
 
 
 class JobNotFound(ServiceError):
-    """There is no such job to delete."""
+    """There is no such job."""
 
     status = HTTPStatus.NOT_FOUND
     problem = "job-not-found"
 
 
 class TrialNotFound(ServiceError):
-    """There is no such trial to end."""
+    """There is no such trial to end or to keep."""
 
     status = HTTPStatus.NOT_FOUND
     problem = "trial-not-found"
+
+
+class TrialOver(ServiceError):
+    """A heartbeat of a trial that no longer runs."""
+
+    status = HTTPStatus.CONFLICT
+    problem = "trial-over"
+
+
+class KeyReused(ServiceError):
+    """An idempotency key that came with another request before."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    problem = "key-reused"
 
 
 class SpecificationConflict(ServiceError):
@@ -151,6 +170,16 @@ class DatabaseUnavailable(Unavailable):
 
 class OpeningError(Exception):
     """The database cannot be served; ``str`` gives a sentence that says what to do."""
+
+
+def by_problem() -> dict[str, type[ServiceError]]:
+    """Return the refusals by the names of their problems."""
+    waiting, found = [ServiceError], {}
+    while waiting:
+        kind = waiting.pop()
+        found[kind.problem] = kind
+        waiting += kind.__subclasses__()
+    return found
 
 
 def from_core(error: core_errors.CoreError) -> ServiceError:

@@ -22,12 +22,14 @@ class Settings(Struct, frozen=True):
     """How to serve.
 
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
-    while all else goes on, so that balancers look elsewhere first.
+    while all else goes on, so that balancers look elsewhere first. For ``key_seconds`` a call that comes
+    again with its ``Idempotency-Key`` is answered as it was first.
     """
 
     database_url: str
     queue_limit: int
     drain_seconds: float
+    key_seconds: float
 
 
 def configuration(app: Starlette) -> uvicorn.Config:
@@ -77,7 +79,8 @@ class DrainingServer(uvicorn.Server):
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
-    server = DrainingServer(create_app(database, settings.queue_limit), settings.drain_seconds)
+    app = create_app(database, settings.queue_limit, settings.key_seconds)
+    server = DrainingServer(app, settings.drain_seconds)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, server.handle_exit)

@@ -1,143 +1,96 @@
 """A batch of commands as one transaction: one read, one pass through core, one write."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection
 
 from core.decisions import settle
-from core.needs import Arms, BatchSizes, Explorations, Results, RunningSums, Stored
-from service.engine.commands import Command, End, Register, Tell
-from service.engine.dossier import MOST_KEPT, Dossier
+from service.engine.commands import Command, Register
+from service.engine.dossier import Dossier
 from service.engine.handlers import handle
+from service.engine.loading import load, open_dossiers
+from service.engine.repetition import UNANSWERED, Repetitions
 from service.store import locking, reading, writing
 
+KEY_SECONDS = 24 * 3600.0
+"""How long a first answer is kept, where nothing else is said."""
 
-def run_batch(connection: Connection, commands: Sequence[Command], now: datetime) -> list[object]:
+
+def run_batch(
+    connection: Connection,
+    commands: Sequence[Command],
+    now: datetime | None = None,
+    key_seconds: float = KEY_SECONDS,
+) -> list[object]:
     """Carry commands out, those of one job in their order, and write what they change.
 
     Args:
         connection: Inside a transaction that the caller commits.
         commands: Of any jobs.
-        now: The time of what happens, UTC.
+        now: The time of what happens, UTC; None for the database's.
+        key_seconds: How long first answers are kept.
 
     Returns:
         For each command its answer or, where it failed, its exception: one failing leaves the others alone.
     """
-    dossiers = open_dossiers(connection, commands)
-    outcomes: list[object] = [None] * len(commands)
+    claim_names(connection, commands)
+    dossiers, moment = open_dossiers(connection, commands)
+    now = now or moment or reading.moment(connection)
+    repetitions = find_repetitions(connection, commands, now - timedelta(seconds=key_seconds))
+    outcomes: list[object] = [UNANSWERED] * len(commands)
     for wave in waves(commands):
+        for index in wave:
+            once = commands[index].once
+            if once is not None:
+                outcomes[index] = repetitions.first_answer(once)
+        new = [index for index in wave if outcomes[index] is UNANSWERED]
         settled = settle(
-            [handle(dossiers, commands[index], now) for index in wave], partial(load, connection, dossiers)
+            [handle(dossiers, commands[index], now) for index in new], partial(load, connection, dossiers)
         )
-        for index, outcome in zip(wave, settled, strict=True):
+        for index, outcome in zip(new, settled, strict=True):
             outcomes[index] = outcome
+            once = commands[index].once
+            if once is not None:
+                repetitions.keep(once, outcome, now)
     write(connection, dossiers.values())
+    writing.keep_answers(connection, repetitions.given, repetitions.expired)
     return outcomes
 
 
+def claim_names(connection: Connection, commands: Sequence[Command]) -> None:
+    """Keep others from what may not exist yet, and so cannot be locked: jobs to register, keys of calls."""
+    names = {command.job_id for command in commands if isinstance(command, Register)}
+    names.update(command.once.key for command in commands if command.once is not None)
+    if names:
+        locking.claim_names(connection, names)
+
+
+def find_repetitions(
+    connection: Connection, commands: Sequence[Command], expired_before: datetime
+) -> Repetitions:
+    """Load the first answers to calls that came with a key."""
+    keys = {command.once.key for command in commands if command.once is not None}
+    return Repetitions(reading.answers(connection, keys) if keys else (), expired_before)
+
+
 def waves(commands: Sequence[Command]) -> list[list[int]]:
-    """Group the indices of commands so that a group has one command a job and groups follow their order."""
+    """Group the indices of commands so that a group has one command a job and groups follow their order.
+
+    So do commands with one key and place: the second may be about another job, and is the first asked again.
+    """
     groups: list[list[int]] = []
-    seen: dict[str, int] = {}
+    seen: dict[object, int] = {}
     for index, command in enumerate(commands):
-        position = seen.get(command.job_id, 0)
-        seen[command.job_id] = position + 1
-        if position == len(groups):
+        once = command.once
+        asked = (command.job_id,) if once is None else (command.job_id, (once.key, once.place))
+        position = max(seen.get(name, 0) for name in asked)
+        seen.update(dict.fromkeys(asked, position + 1))
+        while position >= len(groups):
             groups.append([])
         groups[position].append(index)
     return groups
-
-
-def open_dossiers(connection: Connection, commands: Sequence[Command]) -> dict[str, Dossier]:
-    """Load the jobs and trials that commands name."""
-    dossiers = {command.job_id: Dossier(command.job_id) for command in commands}
-    registered = {command.job_id for command in commands if isinstance(command, Register)}
-    if registered:
-        locking.claim_names(connection, registered)
-    for job in reading.jobs(connection, dossiers):
-        dossiers[job.job_id].job = job
-    to_create = {job_id for job_id in registered if dossiers[job_id].job is None}
-    if to_create:
-        for job_id, number in reading.last_numbers(connection, to_create).items():
-            dossiers[job_id].last_number = number
-    named = {
-        (command.job_id, command.trial_number)
-        for command in commands
-        if isinstance(command, Tell | End) and dossiers[command.job_id].job is not None
-    }
-    if named:
-        for trial in reading.trials(connection, named):
-            dossiers[trial.job_id].read_trials[trial.trial_number] = trial
-    return dossiers
-
-
-# Where a need that names a job alone finds its part of the dossier, and what reads the part.
-_PARTS: Sequence[tuple[type[Stored], str, Callable[[Connection, Sequence[str]], Mapping[str, object]]]] = (
-    (BatchSizes, "read_batch_sizes", reading.batch_sizes),
-    (Explorations, "read_explorations", reading.explorations),
-    (Arms, "read_arms", reading.arms),
-)
-
-
-def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequence[Stored]) -> list[Any]:
-    """Answer needs from the dossiers, once what these miss has been read, a kind at a time."""
-    for kind, part, read in _PARTS:
-        missing = [
-            need.job_id
-            for need in wanted
-            if isinstance(need, kind) and getattr(dossiers[need.job_id], part) is None
-        ]
-        if missing:
-            for job_id, found in read(connection, missing).items():
-                setattr(dossiers[job_id], part, found)
-    load_histories(connection, dossiers, [need for need in wanted if isinstance(need, Results)])
-    unsummed = [
-        (need.job_id, need.batch_size)
-        for need in wanted
-        if isinstance(need, RunningSums) and need.batch_size not in dossiers[need.job_id].read_sums
-    ]
-    if unsummed:
-        for (job_id, batch_size), sums in reading.sums(connection, unsummed).items():
-            dossiers[job_id].read_sums[batch_size] = sums
-    return [_answer(dossiers[need.job_id], need) for need in wanted]
-
-
-def load_histories(
-    connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequence[Results]
-) -> None:
-    """Read the histories that dossiers miss: as they are kept beside arms, else from the trials."""
-    windows = {
-        (need.job_id, need.batch_size): need.window
-        for need in wanted
-        if need.batch_size not in dossiers[need.job_id].read_histories
-    }
-    keepable = [key for key, window in windows.items() if window <= MOST_KEPT]
-    if keepable:
-        for (job_id, batch_size), history in reading.histories(connection, keepable).items():
-            dossiers[job_id].read_histories[batch_size] = history
-            dossiers[job_id].kept.add(batch_size)
-            del windows[job_id, batch_size]
-    for window in set(windows.values()):
-        keys = [key for key in windows if windows[key] == window]
-        for (job_id, batch_size), history in reading.results(connection, keys, window).items():
-            dossiers[job_id].read_histories[batch_size] = history
-
-
-def _answer(dossier: Dossier, need: Stored) -> object:
-    match need:
-        case BatchSizes():
-            return dossier.read_batch_sizes
-        case Explorations():
-            return dossier.explorations()
-        case Arms():
-            return dossier.arms()
-        case RunningSums():
-            return dossier.sums_of(need.batch_size)
-        case Results():
-            return dossier.history(need.batch_size, need.window)
 
 
 def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
@@ -148,6 +101,7 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     arms = [(arm, size in d.born) for d in dossiers for size, arm in d.changed_arms.items()]
     writing.delete_jobs(connection, {d.job_id: d.last_number for d in dossiers if d.is_deleted})
     writing.insert_jobs(connection, [(job, d.read_batch_sizes or ()) for d, job in jobs if d.is_new])
+    writing.forget_arms(connection, [d.job_id for d in dossiers if d.is_reset])
     writing.update_jobs(connection, [job for d, job in jobs if d.is_changed and not d.is_new])
     writing.insert_trials(connection, [trial for trial, is_new in trials if is_new])
     writing.update_trials(connection, [trial for trial, is_new in trials if not is_new])

@@ -1,20 +1,44 @@
 """What the engine can be asked to do; each command is about one job."""
 
+from collections.abc import Collection
+from datetime import datetime
+
 from msgspec import Struct
 
-from core.records import Report, Specification
+from core.records import Report, Specification, Trial, Verdict
 
 
-class Register(Struct, frozen=True):
+class Once(Struct, frozen=True):
+    """Says that a command is carried out once, however often it is asked.
+
+    ``key`` tells the call, ``place`` the command in it, ``fingerprint`` what was asked. A call of many
+    commands ``keeps_refusals``; of one that was refused nothing is kept, since nothing was done.
+    """
+
+    key: str
+    fingerprint: str
+    place: int = 0
+    keeps_refusals: bool = False
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Base of the commands."""
+
+    once: Once | None = None
+
+
+class Register(Asked, frozen=True):
     """Register a job, or find that it is registered; answered with a ``Registered``.
 
     ``seed`` starts the job's random stream. ``is_named`` says that the client chose the job's name: one that
-    the service made up must not be taken.
+    the service made up must not be taken. Where the job exists, members of the specification that are in
+    ``unnamed`` are not compared: the client has not named them.
     """
 
     specification: Specification
     seed: int
     is_named: bool
+    unnamed: Collection[str] = ()
 
     @property
     def job_id(self) -> str:
@@ -22,13 +46,13 @@ class Register(Struct, frozen=True):
         return self.specification.job_id
 
 
-class Suggest(Struct, frozen=True):
+class Suggest(Asked, frozen=True):
     """Dispatch a new trial; answered with a ``core.records.Trial``."""
 
     job_id: str
 
 
-class Tell(Struct, frozen=True):
+class Tell(Asked, frozen=True):
     """Report an epoch; answered with a ``core.records.Verdict``."""
 
     report: Report
@@ -44,15 +68,35 @@ class Tell(Struct, frozen=True):
         return self.report.trial_number
 
 
-class End(Struct, frozen=True):
-    """End a trial, Failed where it is still Dispatched; answered with None."""
+class End(Asked, frozen=True):
+    """End a trial, Failed where it is still Dispatched, for a reason if one is known; answered with None."""
 
     job_id: str
     batch_size: int
     trial_number: int
+    reason: str | None = None
 
 
-class Delete(Struct, frozen=True):
+class Beat(Asked, frozen=True):
+    """Renew the lease of a running trial; answered with a ``Lease``."""
+
+    job_id: str
+    trial_number: int
+
+
+class Expire(Asked, frozen=True):
+    """Fail the trials of a job whose leases have run out; answered with None."""
+
+    job_id: str
+
+
+class Reset(Asked, frozen=True):
+    """Start a job over, its history kept; answered with a ``Started``."""
+
+    job_id: str
+
+
+class Delete(Asked, frozen=True):
     """Delete a job and all that belongs to it; answered with None."""
 
     job_id: str
@@ -65,4 +109,21 @@ class Registered(Struct, frozen=True):
     created: bool
 
 
-Command = Register | Suggest | Tell | End | Delete
+class Lease(Struct, frozen=True):
+    """The lease of a trial, and its end in UTC; None where it has none."""
+
+    job_id: str
+    trial_number: int
+    lease_seconds: float | None
+    lease_expires: datetime | None
+
+
+class Started(Struct, frozen=True):
+    """A job that starts over, and the number of its first trial then."""
+
+    job_id: str
+    first_trial_number: int
+
+
+Command = Register | Suggest | Tell | End | Beat | Expire | Reset | Delete
+Outcome = Registered | Trial | Verdict | Lease | Started | None

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 from sqlalchemy import Connection
 
 from service import metrics
-from service.engine.batch import run_batch
+from service.engine.batch import KEY_SECONDS, run_batch
 from service.engine.commands import Command
 from service.errors import DatabaseUnavailable, Overloaded, ServiceError, Unavailable
 
@@ -35,11 +34,6 @@ class Database(Protocol):
         """Run ``work`` in one durable transaction; ``is_lone`` says that nobody else waits for the loop."""
 
 
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
 class Group(NamedTuple):
     """Commands that were submitted together, since when, and where their outcomes are awaited."""
 
@@ -57,14 +51,15 @@ class GroupCommit:
     """Carries out commands in batches, one transaction after the other; answers when they are durable.
 
     A lone command never waits for company; commands submitted together are in one transaction.
-    ``limit`` bounds the commands that wait; one more is refused at once. Run it as a context: leaving it
-    answers what was accepted and accepts nothing more.
+    ``limit`` bounds the commands that wait; one more is refused at once. First answers to calls with a key
+    are kept for ``key_seconds``. Run it as a context: leaving it answers what was accepted and accepts
+    nothing more.
     """
 
-    def __init__(self, database: Database, limit: int, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, limit: int, key_seconds: float = KEY_SECONDS) -> None:
         self._database = database
         self._limit = limit
-        self._clock = clock
+        self._key_seconds = key_seconds
         self._waiting: deque[Group] = deque()
         self._num_waiting = 0
         self._arrival = asyncio.Event()
@@ -159,7 +154,7 @@ class GroupCommit:
         try:
             with metrics.TRANSACTIONS.time():
                 return await self._database.transact(
-                    partial(run_batch, commands=commands, now=self._clock()),
+                    partial(run_batch, commands=commands, key_seconds=self._key_seconds),
                     is_lone=len(commands) == 1 and not self._waiting,
                 )
         except ServiceError as error:

@@ -32,6 +32,8 @@ class Dossier:
         self.read_batch_sizes: Sequence[int] | None = None
         self.read_arms: Mapping[int, Arm] | None = None
         self.read_explorations: Mapping[int, Trial] | None = None
+        self.read_leased: Mapping[int, Trial] | None = None
+        self.read_newest: dict[int, int] = {}
         self.read_histories: dict[int, History] = {}
         self.read_sums: dict[int, Sums | None] = {}
         self.kept: set[int] = set()
@@ -39,6 +41,7 @@ class Dossier:
         self.is_deleted = False
         self.is_new = False
         self.is_changed = False
+        self.is_reset = False
         self.changed_trials: dict[int, Trial] = {}
         self.changed_arms: dict[int, Arm] = {}
         self.changed_sums: dict[int, Sums] = {}
@@ -49,7 +52,19 @@ class Dossier:
     def register(self, job: Job, batch_sizes: Sequence[int]) -> None:
         """Let the job exist; whatever the database has under its name is another's."""
         self.job, self.is_new = job, True
-        self.read_batch_sizes, self.read_arms, self.read_explorations = batch_sizes, {}, {}
+        self.read_batch_sizes, self.read_explorations, self.read_leased = batch_sizes, {}, {}
+        self.read_newest = dict.fromkeys(batch_sizes, 0)
+        self._know_no_arms(batch_sizes)
+
+    def reset(self, job: Job, batch_sizes: Sequence[int]) -> None:
+        """Let the job start over: whatever its arms have learnt is gone."""
+        self.job, self.is_changed, self.is_reset = job, True, True
+        self._know_no_arms(batch_sizes)
+        for part in (self.kept, self.changed_arms, self.changed_sums, self.refitted, self.born):
+            part.clear()
+
+    def _know_no_arms(self, batch_sizes: Sequence[int]) -> None:
+        self.read_arms = {}
         self.read_histories = dict.fromkeys(batch_sizes, history_of(()))
         self.read_sums = dict.fromkeys(batch_sizes)
 
@@ -69,8 +84,8 @@ class Dossier:
         self.changed_trials[trial.trial_number] = trial
         self.dispatched.add(trial.trial_number)
 
-    def end(self, trial: Trial) -> None:
-        """Let a trial end as it says."""
+    def change_trial(self, trial: Trial) -> None:
+        """Let a trial stand differently."""
         self.changed_trials[trial.trial_number] = trial
 
     def bear(self, arms: Iterable[Arm]) -> None:
@@ -87,26 +102,53 @@ class Dossier:
         else:
             self.changed_sums[arm.batch_size] = sums
 
-    def trial_of(self, batch_size: int, number: int) -> Trial | None:
-        """Return a trial that a command names, None where there is no such trial at that batch size."""
-        trial = self.changed_trials.get(number) or self.read_trials.get(number)
-        return trial if trial is not None and trial.batch_size == batch_size else None
+    def trial_of(self, number: int) -> Trial | None:
+        """Return a trial that a command names, None where there is no such trial."""
+        return self.changed_trials.get(number) or self.read_trials.get(number)
 
     def arms(self) -> dict[int, Arm]:
         """Return the arms by batch size, ascending."""
         return dict(sorted({**(self.read_arms or {}), **self.changed_arms}.items()))
 
     def explorations(self) -> dict[int, list[Trial]]:
-        """Return the explorations that have not failed: by batch size, ascending by trial number."""
+        """Return the explorations since the reset that have not failed: by batch size, then trial number."""
         grouped: dict[int, list[Trial]] = {}
         for _, trial in sorted({**(self.read_explorations or {}), **self.changed_trials}.items()):
-            if trial.type is TrialType.EXPLORATION and trial.status is not TrialStatus.FAILED:
+            is_exploration = trial.type is TrialType.EXPLORATION and trial.status is not TrialStatus.FAILED
+            if is_exploration and trial.trial_number > self._reset_number:
                 grouped.setdefault(trial.batch_size, []).append(trial)
         return grouped
 
+    def newest_exploration(self, batch_size: int) -> int:
+        """Return the highest number of an exploration of a batch size, failed ones too."""
+        changed = (
+            number
+            for number, trial in self.changed_trials.items()
+            if trial.type is TrialType.EXPLORATION and trial.batch_size == batch_size
+        )
+        return max(self.read_newest[batch_size], *changed, 0)
+
+    def leased(self) -> list[Trial]:
+        """Return the running trials that hold leases, the one that ends first being first."""
+        trials = {**(self.read_leased or {}), **self.changed_trials}.values()
+        held = (
+            (trial.lease_expires, trial.trial_number, trial)
+            for trial in trials
+            if trial.status is TrialStatus.DISPATCHED and trial.lease_expires is not None
+        )
+        return [trial for _, _, trial in sorted(held)]
+
+    @property
+    def _reset_number(self) -> int:
+        return self.job.reset_number if self.job is not None else 0
+
     def history(self, batch_size: int, window: int) -> History:
         """Return the newest ``window`` results (0: all) of a batch size, ascending by trial number."""
-        changed = [trial for trial in self.changed_trials.values() if trial.batch_size == batch_size]
+        changed = [
+            trial
+            for number, trial in self.changed_trials.items()
+            if trial.batch_size == batch_size and number > self._reset_number
+        ]
         results = np.concatenate([self.read_histories[batch_size], history_of(changed)])
         return results[results[:, 0].argsort()][-window:]  # the last 0 are all
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 
 from core.records import Specification
-from service.engine.commands import Register, Registered
+from service.engine.commands import Once, Register, Registered
 from service.engine.commit import GroupCommit
 from service.errors import JobIdTaken, Unavailable
 
@@ -13,7 +13,11 @@ MOST_NAMES = 10
 
 
 async def register_unnamed(
-    engine: GroupCommit, specification: Callable[[str], Specification], prefix: str, seed: int
+    engine: GroupCommit,
+    specification: Callable[[str], Specification],
+    prefix: str,
+    seed: int,
+    once: Once | None,
 ) -> Registered:
     """Register a job under a name that nobody has: its prefix and eight hexadecimal digits.
 
@@ -23,7 +27,7 @@ async def register_unnamed(
     for _ in range(MOST_NAMES):
         named = specification(f"{prefix}-{secrets.token_hex(4)}")
         try:
-            registered: Registered = await engine.submit(Register(named, seed, is_named=False))
+            registered: Registered = await engine.submit(Register(named, seed, is_named=False, once=once))
         except JobIdTaken:
             continue
         return registered

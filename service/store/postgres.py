@@ -15,8 +15,8 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
 from service import metrics
-from service.errors import DatabaseUnavailable, OpeningError
-from service.store import locking, opening
+from service.errors import UNREADABLE, DatabaseUnavailable, OpeningError
+from service.store import locking, opening, reading
 
 T = TypeVar("T")
 
@@ -190,19 +190,31 @@ class PostgresDatabase:
             raise
         return outcome
 
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which reads, beside the transactions.
+
+        Raises:
+            DatabaseUnavailable: The database cannot be read.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS), self._engine.connect() as connection:
+                return await connection.run_sync(work)
+        except DRIVER_ERRORS as error:
+            raise DatabaseUnavailable(UNREADABLE) from error
+
     async def check(self) -> None:
         """Read from the database.
 
         Raises:
             DatabaseUnavailable: It cannot be read, or its tables are being changed.
         """
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS), self._engine.connect() as connection:
-                if await connection.run_sync(locking.is_migrating):
-                    raise DatabaseUnavailable("The database is being brought to another revision.")
-                await connection.execute(sa.text('SELECT 1 FROM "Job" LIMIT 1'))
-        except DRIVER_ERRORS as error:
-            raise DatabaseUnavailable("The database cannot be read.") from error
+
+        def look(connection: Connection) -> None:
+            if locking.is_migrating(connection):
+                raise DatabaseUnavailable("The database is being brought to another revision.")
+            reading.any_job(connection)
+
+        await self.read(look)
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -5,6 +5,7 @@ to see so that every key is looked up in an index.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -13,9 +14,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.records import Arm, Job, Trial
 from service.store import schema
+from service.store.answer import Answer
 
 # The texts of the indexes' conditions, so that the planners see that the indexes answer.
-_IS_EXPLORATION = sa.text("type = 'Exploration' AND status <> 'Failed'")
+_IS_EXPLORATION = sa.text("type = 'Exploration'")
+_IS_RUNNING = sa.text("status = 'Dispatched'")
 _IS_RESULT = sa.text("status = 'Succeeded'")
 
 MEASURED = (schema.trial.c.trial_number, schema.trial.c.time, schema.trial.c.energy)
@@ -32,9 +35,13 @@ class Keys(Protocol):
     place: sa.ColumnElement[int]
     job_id: sa.ColumnElement[str]
     number: sa.ColumnElement[int]
+    reset_number: sa.ColumnElement[int]
+    """Beyond which the trials of a pair's job count."""
+    moment: sa.ColumnElement[datetime]
+    """The time by the database's clock."""
 
-    def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-        """Return the condition that a column holds one of the job ids."""
+    def named(self, column: sa.Column[Any], names: str = "job_ids") -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the job ids, or other names."""
 
     def looked_up(
         self, table: sa.Table, number: str, selected: Columns, *conditions: Condition
@@ -48,12 +55,21 @@ class Keys(Protocol):
         """Return what selects the newest ``:window`` results of each pair."""
 
 
+def _reset_number(job_id: sa.ColumnElement[str], pairs: sa.FromClause) -> sa.ColumnElement[int]:
+    job = schema.job.alias("counting")
+    return sa.select(job.c.reset_number).where(job.c.job_id == job_id).correlate(pairs).scalar_subquery()
+
+
 class SQLiteKeys:
     """Pairs travel as one JSON text: SQLite scans the table for a row-value IN."""
 
     place: sa.ColumnElement[int]
     job_id: sa.ColumnElement[str]
     number: sa.ColumnElement[int]
+    reset_number: sa.ColumnElement[int]
+    moment: sa.ColumnElement[datetime] = sa.func.strftime(
+        sa.literal_column("'%Y-%m-%d %H:%M:%f'"), sa.literal_column("'now'"), type_=schema.UtcDateTime
+    )
 
     def __init__(self) -> None:
         pairs = sa.func.json_each(sa.bindparam("pairs", type_=sa.Text)).table_valued(
@@ -63,10 +79,11 @@ class SQLiteKeys:
         self.place = pairs.c.key
         self.job_id = sa.func.json_extract(pairs.c.value, "$[0]")
         self.number = sa.func.json_extract(pairs.c.value, "$[1]")
+        self.reset_number = _reset_number(self.job_id, pairs)
 
-    def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-        """Return the condition that a column holds one of the job ids."""
-        return column.in_(sa.bindparam("job_ids", expanding=True))
+    def named(self, column: sa.Column[Any], names: str = "job_ids") -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the job ids, or other names."""
+        return column.in_(sa.bindparam(names, expanding=True))
 
     def bound(self, pairs: Pairs) -> dict[str, object]:
         """Return the parameters that are the pairs; ``place`` counts them from 0."""
@@ -88,6 +105,7 @@ class SQLiteKeys:
                 newest.c.job_id == self.job_id,
                 newest.c.batch_size == self.number,
                 sa.text("newest.status = 'Succeeded'"),
+                newest.c.trial_number > self.reset_number,
             )
             .order_by(newest.c.trial_number.desc())
             .limit(sa.bindparam("window", type_=sa.Integer))
@@ -105,6 +123,10 @@ class PostgresKeys:
     place: sa.ColumnElement[int]
     job_id: sa.ColumnElement[str]
     number: sa.ColumnElement[int]
+    reset_number: sa.ColumnElement[int]
+    moment: sa.ColumnElement[datetime] = sa.func.timezone(
+        sa.literal_column("'UTC'"), sa.func.clock_timestamp(), type_=schema.UtcDateTime
+    )
 
     def __init__(self) -> None:
         pairs = (
@@ -118,11 +140,12 @@ class PostgresKeys:
         self.place = pairs.c.place - 1
         self.job_id = pairs.c.first
         self.number = pairs.c.second
+        self.reset_number = _reset_number(self.job_id, pairs)
 
-    def named(self, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-        """Return the condition that a column holds one of the job ids."""
-        job_ids: sa.BindParameter[Any] = sa.bindparam("job_ids", type_=ARRAY(sa.Text))
-        return column == sa.any_(job_ids)
+    def named(self, column: sa.Column[Any], names: str = "job_ids") -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the job ids, or other names."""
+        wanted: sa.BindParameter[Any] = sa.bindparam(names, type_=ARRAY(sa.Text))
+        return column == sa.any_(wanted)
 
     def bound(self, pairs: Pairs) -> dict[str, object]:
         """Return the parameters that are the pairs; ``place`` counts them from 0."""
@@ -146,7 +169,12 @@ class PostgresKeys:
         trial = schema.trial
         return self._beside(
             sa.select(*MEASURED)
-            .where(trial.c.job_id == self.job_id, trial.c.batch_size == self.number, _IS_RESULT)
+            .where(
+                trial.c.job_id == self.job_id,
+                trial.c.batch_size == self.number,
+                trial.c.trial_number > self.reset_number,
+                _IS_RESULT,
+            )
             .order_by(trial.c.trial_number.desc())
             .limit(sa.bindparam("window", type_=sa.Integer))
         )
@@ -165,10 +193,22 @@ class Queries:
         self.bound = keys.bound
         # SQLite has no row locks and leaves the clause out: its transactions begin with the file's.
         self.jobs = (
-            sa.select(*columns(job, Job))
+            sa.select(*columns(job, Job), keys.moment)
             .where(keys.named(job.c.job_id))
             .order_by(job.c.job_id)
             .with_for_update()
+        )
+        self.any_job = sa.select(job.c.job_id).limit(1)
+        self.moment = sa.select(keys.moment)
+        self.due_jobs = (
+            sa.select(job.c.job_id)
+            .where(job.c.next_expiry <= keys.moment)
+            .order_by(job.c.next_expiry)
+            .limit(sa.bindparam("limit", type_=sa.Integer))
+        )
+        self.oldest_answer = sa.select(keys.moment, sa.func.min(schema.answer.c.created_timestamp))
+        self.answers = sa.select(*columns(schema.answer, Answer)).where(
+            keys.named(schema.answer.c.key, "keys")
         )
         deleted = schema.deleted_job
         self.last_numbers = sa.select(deleted.c.job_id, deleted.c.last_trial_number).where(
@@ -187,12 +227,20 @@ class Queries:
         )
         self.explorations = (
             sa.select(*columns(trial, Trial))
-            .where(keys.named(trial.c.job_id), _IS_EXPLORATION)
+            .where(keys.named(trial.c.job_id), _IS_EXPLORATION, sa.text("status <> 'Failed'"))
             .order_by(trial.c.job_id, trial.c.trial_number)
+        )
+        self.exploration_numbers = keys.looked_up(
+            trial, "batch_size", [trial.c.trial_number], _IS_EXPLORATION
+        ).add_columns(keys.place)
+        self.leased = sa.select(*columns(trial, Trial)).where(
+            keys.named(trial.c.job_id), trial.c.lease_expires.is_not(None), _IS_RUNNING
         )
         self.trials = keys.looked_up(trial, "trial_number", columns(trial, Trial))
         # A key's rows are told by its place among the keys: shorter than its parts.
-        results = keys.looked_up(trial, "batch_size", MEASURED, _IS_RESULT)
+        results = keys.looked_up(
+            trial, "batch_size", MEASURED, trial.c.trial_number > keys.reset_number, _IS_RESULT
+        )
         self.results, self.newest_results = (
             select.add_columns(keys.place).order_by(keys.place, select.selected_columns.trial_number)
             for select in (results, keys.newest_results())

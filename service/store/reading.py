@@ -1,6 +1,7 @@
 """Loading whole batches into core's records; each function is one round trip, whatever the batch."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from itertools import chain, pairwise
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from core.history import History
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Double, Sums
+from service.store.answer import Answer
 from service.store.queries import Pairs, queries_for
 
 R = TypeVar("R", bound=Struct)
@@ -31,7 +33,41 @@ def jobs(connection: Connection, job_ids: Collection[str]) -> list[Job]:
 
     Ascending by job id, so that transactions that lock the same jobs wait for each other and never in a ring.
     """
-    return _records(Job, _rows(connection, queries_for(connection).jobs, {"job_ids": list(job_ids)}))
+    return timed_jobs(connection, job_ids)[0]
+
+
+def timed_jobs(connection: Connection, job_ids: Collection[str]) -> tuple[list[Job], datetime | None]:
+    """Load jobs as ``jobs`` does and, where there is one, the time by the database's clock, UTC."""
+    rows = _rows(connection, queries_for(connection).jobs, {"job_ids": list(job_ids)})
+    return [Job(*row[:-1]) for row in rows], rows[-1][-1] if rows else None
+
+
+def any_job(connection: Connection) -> None:
+    """Read from the tables, whatever is in them."""
+    connection.execute(queries_for(connection).any_job).first()
+
+
+def moment(connection: Connection) -> datetime:
+    """Return the time by the database's clock, UTC."""
+    now: datetime = connection.execute(queries_for(connection).moment).scalar_one()
+    return now
+
+
+def due_jobs(connection: Connection, limit: int) -> list[str]:
+    """Load the ids of jobs that may have a running trial whose lease has run out."""
+    rows = _rows(connection, queries_for(connection).due_jobs, {"limit": limit})
+    return [job_id for (job_id,) in rows]
+
+
+def oldest_answer(connection: Connection) -> tuple[datetime, datetime | None]:
+    """Return the time by the database's clock and that of the oldest first answer, None without one."""
+    now, oldest = connection.execute(queries_for(connection).oldest_answer).one()
+    return now, oldest
+
+
+def answers(connection: Connection, keys: Collection[str]) -> list[Answer]:
+    """Load the first answers to calls that came with these keys."""
+    return _records(Answer, _rows(connection, queries_for(connection).answers, {"keys": list(keys)}))
 
 
 def last_numbers(connection: Connection, job_ids: Collection[str]) -> dict[str, int]:
@@ -72,6 +108,26 @@ def explorations(connection: Connection, job_ids: Collection[str]) -> dict[str, 
     """Load the explorations of jobs that have not failed by trial number, ascending."""
     found: dict[str, dict[int, Trial]] = {job_id: {} for job_id in job_ids}
     rows = _rows(connection, queries_for(connection).explorations, {"job_ids": list(job_ids)})
+    for trial in _records(Trial, rows):
+        found[trial.job_id][trial.trial_number] = trial
+    return found
+
+
+def newest_explorations(
+    connection: Connection, keys: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], int]:
+    """Load the highest number of an exploration of each job id and batch size, failed ones too; else 0."""
+    queries = queries_for(connection)
+    newest = dict.fromkeys(keys, 0)
+    for number, place in _rows(connection, queries.exploration_numbers, queries.bound(keys)):
+        newest[keys[place]] = max(newest[keys[place]], number)
+    return newest
+
+
+def leased(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, Trial]]:
+    """Load the running trials of jobs that hold leases, by trial number."""
+    found: dict[str, dict[int, Trial]] = {job_id: {} for job_id in job_ids}
+    rows = _rows(connection, queries_for(connection).leased, {"job_ids": list(job_ids)})
     for trial in _records(Trial, rows):
         found[trial.job_id][trial.trial_number] = trial
     return found

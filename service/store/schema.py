@@ -1,14 +1,15 @@
 """The tables: those of the reference by name and meaning, and what this service adds to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from core.records import Stage, TrialStatus, TrialType
+from core.records import Failures, Stage, TrialStatus, TrialType
 
 metadata = sa.MetaData()
 
@@ -42,6 +43,23 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return read if dialect.name == "sqlite" else aware
 
 
+class FailuresByBatchSize(sa.types.TypeDecorator[Mapping[int, Failures]]):
+    """The failures of a job's batch sizes, as JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Mapping[int, Failures] | None], str]:  # noqa: ARG002
+        """Return what writes them."""
+        encode = msgspec.json.encode
+        return lambda failures: encode(failures).decode() if failures else "{}"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str], Mapping[int, Failures]]:  # noqa: ARG002
+        """Return what reads them."""
+        decode = msgspec.json.Decoder(dict[int, Failures]).decode
+        return lambda text: decode(text) if text != "{}" else {}
+
+
 def _enum(kind: type[StrEnum], name: str) -> sa.Enum:
     return sa.Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
 
@@ -72,6 +90,12 @@ job = sa.Table(
     sa.Column("min_cost", sa.Float),
     sa.Column("min_cost_batch_size", sa.Integer, nullable=False),
     sa.Column("last_trial_number", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lease_seconds", sa.Float, server_default="600"),
+    sa.Column("max_failures", sa.Integer, nullable=False, server_default="3"),
+    sa.Column("failures", FailuresByBatchSize, nullable=False, server_default="{}"),
+    sa.Column("next_expiry", UtcDateTime, index=True),
+    sa.Column("longest_gap", sa.Float, nullable=False, server_default="0"),
+    sa.Column("reset_number", sa.Integer, nullable=False, server_default="0"),
 )
 
 batch_size = sa.Table(
@@ -116,14 +140,19 @@ trial = sa.Table(
     sa.Column("time", sa.Float),
     sa.Column("energy", sa.Float),
     sa.Column("converged", sa.Boolean),
+    sa.Column("lease_expires", UtcDateTime),
+    sa.Column("last_report", UtcDateTime),
+    sa.Column("has_heartbeat", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("failure_reason", sa.VARCHAR(100)),
+    sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(
         ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),
 )
 
-# The two histories that decisions read, each in an index of its own so that neither read meets other rows;
-# that of results, which is read most, need not look at the table at all.
-_explorations = sa.text("type = 'Exploration' AND status <> 'Failed'")
+# What decisions read of the trials, each in an index of its own so that no read meets other rows; that of
+# results, which is read most, need not look at the table at all.
+_explorations = sa.text("type = 'Exploration'")
 sa.Index(
     "ix_Trial_explorations",
     trial.c.job_id,
@@ -141,6 +170,15 @@ sa.Index(
     trial.c.energy,
     sqlite_where=_results,
     postgresql_where=_results,
+)
+
+_running = sa.text("status = 'Dispatched'")
+sa.Index(
+    "ix_Trial_leases",
+    trial.c.job_id,
+    trial.c.lease_expires,
+    sqlite_where=_running,
+    postgresql_where=_running,
 )
 
 # The running sums of an arm's results, once it has too many to refit: seconds t, joules e, their products.
@@ -170,6 +208,17 @@ deleted_job = sa.Table(
     metadata,
     sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
     sa.Column("last_trial_number", sa.Integer, nullable=False),
+)
+
+# The first answer to a call that came with a key, for when it comes again; one row a command of the call.
+answer = sa.Table(
+    "Answer",
+    metadata,
+    sa.Column("key", sa.VARCHAR(64), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fingerprint", sa.VARCHAR(64), nullable=False),
+    sa.Column("created_timestamp", UtcDateTime, nullable=False, index=True),
+    sa.Column("outcome", sa.LargeBinary, nullable=False),
 )
 
 # Who may call: a token's secret is kept as its SHA-256 in hexadecimal digits, never as it is.

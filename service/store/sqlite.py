@@ -17,8 +17,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from service.errors import DatabaseUnavailable, OpeningError
-from service.store import opening
+from service.errors import UNREADABLE, DatabaseUnavailable, OpeningError
+from service.store import opening, reading
 from service.store.lock import LockFile
 
 T = TypeVar("T")
@@ -197,17 +197,25 @@ class SQLiteDatabase:
     async def _begin(self) -> None:
         self._connection.begin()
 
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which reads, beside the transactions.
+
+        Raises:
+            DatabaseUnavailable: The database cannot be read.
+        """
+        try:
+            async with self.reader.connect() as connection:
+                return await connection.run_sync(work)
+        except sa.exc.DBAPIError as error:
+            raise DatabaseUnavailable(UNREADABLE) from error
+
     async def check(self) -> None:
         """Read from the database.
 
         Raises:
             DatabaseUnavailable: It cannot be read.
         """
-        try:
-            async with self.reader.connect() as connection:
-                await connection.execute(sa.text('SELECT 1 FROM "Job" LIMIT 1'))
-        except sa.exc.DBAPIError as error:
-            raise DatabaseUnavailable("The database cannot be read.") from error
+        await self.read(reading.any_job)
 
     async def close(self) -> None:
         """Let go of the file and its lock."""

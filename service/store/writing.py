@@ -1,6 +1,7 @@
 """Statements that write whole batches, each kind of change in one executemany."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -14,9 +15,32 @@ from core.history import History
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums
 from service.store import schema
+from service.store.answer import Answer
 
-JOB_PROGRESS = ("stage", "min_cost", "min_cost_batch_size", "mab_random_generator_state", "last_trial_number")
-TRIAL_RESULT = ("status", "end_timestamp", "time", "energy", "converged")
+JOB_PROGRESS = (
+    "stage",
+    "min_cost",
+    "min_cost_batch_size",
+    "mab_random_generator_state",
+    "last_trial_number",
+    "failures",
+    "next_expiry",
+    "longest_gap",
+    "reset_number",
+)
+TRIAL_PROGRESS = (
+    "type",
+    "status",
+    "end_timestamp",
+    "time",
+    "energy",
+    "converged",
+    "lease_expires",
+    "last_report",
+    "has_heartbeat",
+    "failure_reason",
+    "is_late",
+)
 ARM_POSTERIOR = ("param_mean", "param_precision", "reward_precision", "num_observations")
 
 JOB_KEY = ("job_id",)
@@ -59,25 +83,33 @@ _insert_trials = sa.insert(schema.trial)
 _insert_arms = sa.insert(schema.arm)
 _insert_last_numbers = sa.insert(schema.deleted_job)
 _update_jobs = _update(schema.job, JOB_KEY, JOB_PROGRESS)
-_update_trials = _update(schema.trial, TRIAL_KEY, TRIAL_RESULT)
+_update_trials = _update(schema.trial, TRIAL_KEY, TRIAL_PROGRESS)
 _update_arms = _update(schema.arm, ARM_KEY, ARM_POSTERIOR)
 _insert_sums = sa.insert(schema.arm_sums)
 _delete_sums = _delete(schema.arm_sums)
 _insert_histories = sa.insert(schema.arm_history)
 _update_histories = _update(schema.arm_history, ARM_KEY, ("results",))
 _delete_histories = _delete(schema.arm_history)
+_insert_answers = sa.insert(schema.answer)
+_delete_answers = sa.delete(schema.answer).where(schema.answer.c.key == sa.bindparam("of_key"))
+_old_keys = (
+    sa.select(schema.answer.c.key)
+    .where(schema.answer.c.created_timestamp <= sa.bindparam("before"))
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+_delete_old_answers = sa.delete(schema.answer).where(schema.answer.c.key.in_(_old_keys))
+
+
+def _deletes(*tables: sa.Table) -> list[sa.Delete]:
+    return [sa.delete(table).where(table.c.job_id == sa.bindparam("of_job")) for table in tables]
+
+
 # Children first, so that nothing depends on the database enforcing foreign keys.
-_deletes = [
-    sa.delete(table).where(table.c.job_id == sa.bindparam("of_job"))
-    for table in (
-        schema.deleted_job,
-        schema.arm_sums,
-        schema.arm_history,
-        schema.trial,
-        schema.arm,
-        schema.batch_size,
-        schema.job,
-    )
+_delete_arms = _deletes(schema.arm_sums, schema.arm_history, schema.arm)
+_delete_jobs = [
+    *_deletes(schema.deleted_job),
+    *_delete_arms,
+    *_deletes(schema.trial, schema.batch_size, schema.job),
 ]
 
 # Where a record does not keep a column's value under the column's name.
@@ -123,13 +155,30 @@ def _compiled(statement: Write, dialect: Dialect) -> tuple[str, Callable[[Struct
 
 def delete_jobs(connection: Connection, last_numbers: Mapping[str, int]) -> None:
     """Delete jobs and all that belongs to them, save the highest trial number of each."""
-    for statement in _deletes:
+    for statement in _delete_jobs:
         _run(connection, statement, [{"of_job": job_id} for job_id in last_numbers])
     _run(
         connection,
         _insert_last_numbers,
         [{"job_id": job_id, "last_trial_number": number} for job_id, number in last_numbers.items()],
     )
+
+
+def forget_arms(connection: Connection, job_ids: Collection[str]) -> None:
+    """Delete the arms of jobs, with what is kept beside them."""
+    for statement in _delete_arms:
+        _run(connection, statement, [{"of_job": job_id} for job_id in job_ids])
+
+
+def keep_answers(connection: Connection, answers: Collection[Answer], expired: Collection[str]) -> None:
+    """Write the first answers to calls, once those that had expired under ``expired`` keys are gone."""
+    _run(connection, _delete_answers, [{"of_key": key} for key in expired])
+    _write(connection, _insert_answers, answers)
+
+
+def delete_answers(connection: Connection, before: datetime, limit: int) -> None:
+    """Delete answers that were first given before a time (UTC): those to so many calls at most."""
+    connection.execute(_delete_old_answers, {"before": before, "limit": limit})
 
 
 def insert_jobs(connection: Connection, jobs: Collection[tuple[Job, Iterable[int]]]) -> None:
@@ -153,7 +202,7 @@ def insert_trials(connection: Connection, trials: Collection[Trial]) -> None:
 
 
 def update_trials(connection: Connection, trials: Collection[Trial]) -> None:
-    """Write how trials have ended."""
+    """Write how trials stand."""
     _write(connection, _update_trials, trials)
 
 

@@ -9,15 +9,17 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
-from service.engine import commit
+from service.engine import sweeper
+from service.engine.batch import KEY_SECONDS
 from service.engine.commit import GroupCommit
+from service.engine.sweeper import sweeping
 from service.errors import ServiceError
 from service.web.answers import refusal
 from service.web.observation import Observed
-from service.web.routes import calls, routes
+from service.web.routes import routes
 
 
-class Database(commit.Database, Protocol):
+class Database(sweeper.Database, Protocol):
     """What the web layer needs of a store."""
 
     async def check(self) -> None:
@@ -27,18 +29,22 @@ class Database(commit.Database, Protocol):
         """Let go of the database."""
 
 
-def create_app(database: Database, queue_limit: int) -> Starlette:
+def create_app(database: Database, queue_limit: int, key_seconds: float = KEY_SECONDS) -> Starlette:
     """Make the application that serves a database and closes it at its end.
 
     Args:
         database: Open, at this release's revision.
         queue_limit: Requests that may wait for the database; one more is answered 503.
+        key_seconds: How long the first answer to a call with an ``Idempotency-Key`` is kept.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            async with GroupCommit(database, queue_limit) as engine:
+            async with (
+                GroupCommit(database, queue_limit, key_seconds) as engine,
+                sweeping(database, engine, key_seconds),
+            ):
                 app.state.engine = engine
                 app.state.database = database
                 yield
@@ -47,7 +53,7 @@ def create_app(database: Database, queue_limit: int) -> Starlette:
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Observed, calls)],
+        middleware=[Middleware(Observed, routes)],
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )

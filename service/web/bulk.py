@@ -4,14 +4,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core.records import Trial
-from service.engine.commands import Command, Suggest, Tell
-from service.errors import DatabaseUnavailable, Flaw, InvalidRequest, ServiceError
+from service.engine.commands import Command, Once, Suggest, Tell
+from service.errors import DatabaseUnavailable, Flaw, InvalidRequest, KeyReused, ServiceError
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, check_type, parse, read_body
+from service.web.once import once_of
 from service.web.wire import MOST_ITEMS, JobIdBody, JobIdsBody, ReportBody, ReportsBody, TrialBody
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ async def suggestions(request: Request) -> Response:
     else:
         named = [{"job_id": item} for item in _items(body, "job_ids")]
         asked = [_asked(_job_id, item, lambda job: Suggest(job.job_id)) for item in named]
-    return answer({"suggestions": await _carry_out(request, asked)})
+    return answer({"suggestions": await _carry_out(request, asked, once_of(request, body))})
 
 
 async def reports(request: Request) -> Response:
@@ -46,7 +48,7 @@ async def reports(request: Request) -> Response:
     else:
         items = _items(body, "reports")
         asked = [_asked(_report, item, lambda report: Tell(report.report())) for item in items]
-    return answer({"verdicts": await _carry_out(request, asked)})
+    return answer({"verdicts": await _carry_out(request, asked, once_of(request, body))})
 
 
 async def _body_of(request: Request) -> bytes:
@@ -75,16 +77,23 @@ def _asked(decoder: Decoder[T], item: object, command: Callable[[T], Command]) -
         return refusal
 
 
-async def _carry_out(request: Request, asked: Sequence[Asked]) -> list[object]:
+async def _carry_out(request: Request, asked: Sequence[Asked], once: Once | None) -> list[object]:
     """Return the answer to each command, or its problem.
 
     Raises:
         Unavailable: Nothing was done.
+        KeyReused: The call's key came with another request before.
     """
     commands = [item for item in asked if not isinstance(item, InvalidRequest)]
+    if once is not None:
+        commands = [
+            replace(command, once=replace(once, place=place, keeps_refusals=True))
+            for place, command in enumerate(commands)
+        ]
     outcomes = await request.app.state.engine.submit_together(commands) if commands else []
-    if commands and all(isinstance(outcome, DatabaseUnavailable) for outcome in outcomes):
-        raise DatabaseUnavailable(str(outcomes[0]))
+    for refusal in (DatabaseUnavailable, KeyReused):
+        if commands and all(isinstance(outcome, refusal) for outcome in outcomes):
+            raise refusal(str(outcomes[0]))
     told = iter(outcomes)
     return [_told(item if isinstance(item, InvalidRequest) else next(told)) for item in asked]
 

@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from service.errors import BodyTooLarge, Flaw, InvalidRequest
-from service.web.wire import Contradiction, JobId
+from service.web.wire import Contradiction, JobId, Positive
 
 T = TypeVar("T")
 
@@ -236,8 +236,33 @@ def job_id_of(request: Request) -> str:
         raise InvalidRequest(
             Flaw(("query", "job_id"), "Expected this required parameter", "value_error.missing")
         )
+    found: str = _named(job_id, JobId, "query", "job_id")
+    return found
+
+
+def job_of(request: Request) -> str:
+    """Return the job that a path names.
+
+    Raises:
+        InvalidRequest: By no possible name.
+    """
+    job_id: str = _named(request.path_params["job_id"], JobId, "path", "job_id")
+    return job_id
+
+
+def trial_of(request: Request) -> tuple[str, int]:
+    """Return the job and the number of the trial that a path names.
+
+    Raises:
+        InvalidRequest: By no possible name or number.
+    """
+    number = _named(request.path_params["trial_number"], Positive, "path", "trial_number", strict=False)
+    return job_of(request), number
+
+
+def _named(value: str, kind: Any, *place: str, strict: bool = True) -> Any:  # noqa: ANN401  (what kind says)
     try:
-        return msgspec.convert(job_id, JobId)
+        return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        flaw = flaw_of(error, "query")
-        raise InvalidRequest(Flaw(("query", "job_id"), flaw.msg, flaw.type)) from error
+        flaw = flaw_of(error, place[0])
+        raise InvalidRequest(Flaw(place, flaw.msg, flaw.type)) from error

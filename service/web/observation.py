@@ -1,9 +1,11 @@
 """Counting and timing of requests."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Iterable
+from http import HTTPStatus
 
 from prometheus_client import Counter, Histogram
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
@@ -13,11 +15,11 @@ OTHER = "other"
 
 
 class Observed:
-    """An application whose requests are counted and timed; ``calls`` are methods with their paths."""
+    """An application whose requests are counted and timed, by method and route."""
 
-    def __init__(self, app: ASGIApp, calls: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
         self._app = app
-        self._calls = frozenset(calls)
+        self._paths: dict[object, str] = {route.endpoint: route.path for route in routes}
         self._found: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,8 +39,9 @@ class Observed:
         try:
             await self._app(scope, receive, note)
         finally:
-            call = f"{scope['method']} {scope['path']}"
-            requests, seconds = self._figures(call if call in self._calls else OTHER, status)
+            path = self._paths.get(scope.get("endpoint"))  # of the route that was found
+            is_call = path is not None and status != HTTPStatus.METHOD_NOT_ALLOWED
+            requests, seconds = self._figures(f"{scope['method']} {path}" if is_call else OTHER, status)
             requests.inc()
             seconds.observe(time.perf_counter() - began)
 

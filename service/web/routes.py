@@ -11,20 +11,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service import metrics
-from service.engine.commands import Delete, End, Register, Suggest, Tell
+from service.engine.commands import Beat, Delete, End, Register, Reset, Suggest, Tell
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
 from service.web import bulk
 from service.web.answers import answer
-from service.web.decoding import Decoder, job_id_of
+from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
+from service.web.once import once_of
 from service.web.openapi import document
-from service.web.wire import JobBody, ReportBody, StateBody, TrialBody
+from service.web.wire import EndBody, JobBody, ReportBody, StateBody, TrialBody
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 _job = Decoder(JobBody)
 _report = Decoder(ReportBody)
-_trial = Decoder(TrialBody)
+_end = Decoder(EndBody)
 
 
 class Resource:
@@ -47,14 +48,18 @@ class Resource:
 
 async def register(request: Request) -> Response:
     """Register a job: 201, or 200 where the same job is registered already."""
-    body = await _job.read(request)
+    check_type(request)
+    text = await read_body(request)
+    once = once_of(request, text)
+    body = _job.decode(text)
     seed = secrets.randbits(128) if body.mab_seed is None else body.mab_seed
     if body.job_id is None:
         registered = await register_unnamed(
-            request.app.state.engine, body.specification, body.job_id_prefix, seed
+            request.app.state.engine, body.specification, body.job_id_prefix, seed, once
         )
     else:
-        command = Register(body.specification(body.job_id), seed, is_named=True)
+        wanted = body.specification(body.job_id)
+        command = Register(wanted, seed, is_named=True, unnamed=body.unnamed(), once=once)
         registered = await request.app.state.engine.submit(command)
     return answer(registered.specification, HTTPStatus.CREATED if registered.created else HTTPStatus.OK)
 
@@ -66,7 +71,8 @@ async def delete(request: Request) -> Response:
 
 async def suggest(request: Request) -> Response:
     """Dispatch a new trial."""
-    trial = await request.app.state.engine.submit(Suggest(job_id_of(request)))
+    command = Suggest(job_id_of(request), once=once_of(request))
+    trial = await request.app.state.engine.submit(command)
     return answer(TrialBody.of(trial))
 
 
@@ -78,9 +84,19 @@ async def report(request: Request) -> Response:
 
 async def end(request: Request) -> Response:
     """End a trial."""
-    body = await _trial.read(request)
-    command = End(body.job_id, body.batch_size, body.trial_number)
+    body = await _end.read(request)
+    command = End(body.job_id, body.batch_size, body.trial_number, body.reason)
     return answer(await request.app.state.engine.submit(command))
+
+
+async def beat(request: Request) -> Response:
+    """Renew the lease of a trial."""
+    return answer(await request.app.state.engine.submit(Beat(*trial_of(request))))
+
+
+async def reset(request: Request) -> Response:
+    """Start a job over."""
+    return answer(await request.app.state.engine.submit(Reset(job_of(request))))
 
 
 async def health(_: Request) -> Response:
@@ -114,16 +130,10 @@ routes = [
     Route("/jobs", Resource(POST=register, DELETE=delete)),
     Route("/api/v1/suggestions", Resource(POST=bulk.suggestions)),
     Route("/api/v1/reports", Resource(POST=bulk.reports)),
+    Route("/api/v1/jobs/{job_id:path}/trials/{trial_number}/heartbeat", Resource(PUT=beat)),
+    Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=reset)),
     Route("/healthz", Resource(GET=health, HEAD=health)),
     Route("/readyz", Resource(GET=readiness, HEAD=readiness)),
     Route("/metrics", Resource(GET=measurements, HEAD=measurements)),
     Route("/openapi.json", Resource(GET=openapi, HEAD=openapi)),
 ]
-
-calls = [
-    f"{method} {route.path}"
-    for route in routes
-    if isinstance(route.endpoint, Resource)
-    for method in route.endpoint.methods
-]
-"""Every call of the service: its method and its path."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.cost import LARGEST_QUANTITY
 from core.records import Report, Specification, Trial
@@ -16,6 +16,11 @@ JobId = Annotated[str, Meta(min_length=1, max_length=400, pattern=NO_NUL)]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Quantity = Annotated[float, Meta(gt=0, le=LARGEST_QUANTITY)]
+
+
+LONGEST_LEASE = 10 * 366 * 86400.0
+DEFAULTS = {"lease_seconds": 600.0, "max_failures": 3}
+"""Of the members that the reference does not know."""
 
 
 class Contradiction(ValueError):
@@ -47,6 +52,8 @@ class JobBody(Struct, frozen=True, kw_only=True):
     max_power: Quantity
     number_of_gpus: Positive
     gpu_model: Annotated[str, Meta(min_length=1, max_length=300, pattern=NO_NUL)]
+    lease_seconds: Annotated[float, Meta(gt=0, le=LONGEST_LEASE)] | UnsetType | None = UNSET
+    max_failures: Positive | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Check the members against each other.
@@ -66,7 +73,12 @@ class JobBody(Struct, frozen=True, kw_only=True):
     def specification(self, job_id: str) -> Specification:
         """Return the specification of a job of this name, batch sizes ascending."""
         members = {name: getattr(self, name) for name in self.__struct_fields__}
+        members |= {name: DEFAULTS[name] for name in self.unnamed()}
         return Specification(**members | {"job_id": job_id, "batch_sizes": tuple(sorted(self.batch_sizes))})
+
+    def unnamed(self) -> tuple[str, ...]:
+        """Return the members that the reference does not know and the client does not name."""
+        return tuple(name for name in DEFAULTS if getattr(self, name) is UNSET)
 
 
 class ReportBody(Struct, frozen=True, kw_only=True):
@@ -97,7 +109,7 @@ class ReportBody(Struct, frozen=True, kw_only=True):
 
 
 class TrialBody(Struct, frozen=True, kw_only=True):
-    """A trial by its name, as it is suggested and as it is ended."""
+    """A trial by its name, as it is suggested."""
 
     job_id: JobId
     batch_size: Positive
@@ -107,6 +119,12 @@ class TrialBody(Struct, frozen=True, kw_only=True):
     def of(cls, trial: Trial) -> Self:
         """Return the name of a trial."""
         return cls(job_id=trial.job_id, batch_size=trial.batch_size, trial_number=trial.trial_number)
+
+
+class EndBody(TrialBody, frozen=True, kw_only=True):
+    """A trial that is over; ``reason`` says why it failed, as ``preempted`` or an exception's name."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
 
 
 MOST_ITEMS = 1000

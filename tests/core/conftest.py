@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -10,7 +11,17 @@ from msgspec.structs import replace
 from core import streams, zeus
 from core.decisions import settle
 from core.history import History, history_of
-from core.needs import Arms, BatchSizes, Explorations, Need, Results, RunningSums, Stored
+from core.needs import (
+    Arms,
+    BatchSizes,
+    Explorations,
+    Leased,
+    Need,
+    NewestExploration,
+    Results,
+    RunningSums,
+    Stored,
+)
 from core.records import Arm, Job, Report, Stage, Trial, TrialStatus, TrialType
 
 if TYPE_CHECKING:
@@ -42,6 +53,8 @@ def build_job(**changes: object) -> Job:
         "mab_prior_precision": 0.0,
         "mab_num_explorations": 2,
         "mab_seed": 1,
+        "lease_seconds": 600.0,
+        "max_failures": 3,
         "mab_random_generator_state": streams.seeded(1),
         "exp_default_batch_size": 64,
         "stage": Stage.PRUNING,
@@ -95,17 +108,27 @@ class Ledger:
     def answer(self, need: Stored) -> object:
         """Answer a need for what is stored."""
         self.asked.append(need)
-        match need:
-            case BatchSizes():
-                return self.batch_sizes
-            case Explorations():
-                return self._explorations()
-            case Arms():
-                return dict(sorted(self.arms.items()))
-            case RunningSums():
-                return self.sums.get(need.batch_size)
-            case Results():
-                return self._history(need.batch_size)[-need.window :]
+        answers: dict[type[Stored], Callable[[Any], object]] = {
+            BatchSizes: lambda _: self.batch_sizes,
+            Explorations: lambda _: self._explorations(),
+            NewestExploration: lambda need: self._newest_exploration(need.batch_size),
+            Leased: lambda _: self._leased(),
+            Arms: lambda _: dict(sorted(self.arms.items())),
+            RunningSums: lambda need: self.sums.get(need.batch_size),
+            Results: lambda need: self._history(need.batch_size)[-need.window :],
+        }
+        return answers[type(need)](need)
+
+    def _leased(self) -> list[Trial]:
+        held = [trial for trial in self.trials.values() if trial.status is TrialStatus.DISPATCHED]
+        return sorted(held, key=attrgetter("lease_expires"))
+
+    def _newest_exploration(self, batch_size: int) -> int:
+        return max(
+            number
+            for number, trial in self.trials.items()
+            if trial.type is TrialType.EXPLORATION and trial.batch_size == batch_size
+        )
 
     def _explorations(self) -> dict[int, list[Trial]]:
         found: dict[int, list[Trial]] = {}

@@ -78,10 +78,14 @@ def make_mab(make_ledger: MakeLedger, make_trial: MakeTrial) -> MakeMab:
     return make
 
 
-def test_a_report_that_goes_on_changes_nothing_and_reads_nothing(make_mab: MakeMab) -> None:
+def test_after_the_first_a_report_that_goes_on_changes_nothing_and_reads_nothing(make_mab: MakeMab) -> None:
     ledger = make_mab(COSTS)
-    reported = ledger.report(9, metric=0.0)
-    assert (reported.verdict.stop_train, reported.trial, reported.job, reported.arm) == (False,) + (None,) * 3
+    before = ledger.job
+    first, second = (ledger.report(9, metric=0.0) for _ in range(2))
+    assert first.trial is not None
+    assert first.trial.last_report is not None
+    assert (second.verdict.stop_train, second.trial, second.arm) == (False, None, None)
+    assert ledger.job is before
     assert ledger.asked == []
 
 

@@ -37,6 +37,8 @@ def specification(job_id: str = "job", batch_sizes: tuple[int, ...] = (8, 16, 32
         mab_prior_precision=0.0,
         mab_num_explorations=2,
         mab_seed=1,
+        lease_seconds=600.0,
+        max_failures=3,
     )
 
 

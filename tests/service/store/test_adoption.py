@@ -240,7 +240,7 @@ def test_a_served_database_is_not_adopted(file: Path, url_of: UrlOf, serve: Serv
 def test_an_adopted_database_serves_all_its_jobs(reference: Path, url_of: UrlOf, serve: Serve) -> None:
     adoption.adopt(url_of(reference), UTC)
     job_ids = [str(job_id) for (job_id,) in ask(reference, 'SELECT job_id FROM "Job"')]
-    now = datetime(2027, 1, 1, tzinfo=UTC)
+    now = datetime.now(UTC)
     with serve(reference) as database:
         before = asyncio.run(database.transact(partial(reading.jobs, job_ids=job_ids)))
         suggestions = asyncio.run(
@@ -264,12 +264,19 @@ def moved(before: list[Job], job: Job) -> bool:
     return then.mab_random_generator_state != job.mab_random_generator_state
 
 
-def test_the_dispatched_exploration_survives(reference: Path, url_of: UrlOf, serve: Serve) -> None:
+def test_the_dispatched_exploration_survives_with_a_lease_from_that_moment(
+    reference: Path, url_of: UrlOf, serve: Serve
+) -> None:
+    begun = datetime.now(UTC)
     adoption.adopt(url_of(reference), UTC)
+    ended = datetime.now(UTC)
     with serve(reference) as database:
         [job] = asyncio.run(database.transact(partial(reading.jobs, job_ids=["resnet-live"])))
         [trial] = asyncio.run(database.transact(partial(reading.trials, keys=[("resnet-live", 2)])))
     assert (job.stage, job.last_trial_number) == (Stage.PRUNING, 2)
+    assert trial.lease_expires is not None
+    assert begun <= trial.lease_expires - timedelta(hours=24) <= ended
+    assert job.next_expiry == trial.lease_expires
     assert trial == Trial(
         job_id="resnet-live",
         batch_size=32,
@@ -277,6 +284,7 @@ def test_the_dispatched_exploration_survives(reference: Path, url_of: UrlOf, ser
         start_timestamp=datetime(2026, 11, 24, 2, 6, 17, 190588, tzinfo=UTC),
         type=TrialType.EXPLORATION,
         status=TrialStatus.DISPATCHED,
+        lease_expires=trial.lease_expires,
     )
 
 

@@ -1,0 +1,76 @@
+"""What has to be done when nobody asks: leases run out, first answers have been kept long enough."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from service.engine import commit
+from service.engine.commands import Expire
+from service.engine.commit import GroupCommit
+from service.errors import ServiceError
+from service.store import reading, writing
+
+T = TypeVar("T")
+
+log = logging.getLogger("batchbandit.sweeper")
+
+PAUSE_SECONDS = 2.0
+"""Between two looks, by half of it more or less, so that replicas do not look at one time."""
+MOST_JOBS = 256
+MOST_ANSWERS = 1000
+
+
+class Database(commit.Database, Protocol):
+    """What the sweeper needs of a store."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which reads."""
+
+
+@asynccontextmanager
+async def sweeping(database: Database, engine: GroupCommit, key_seconds: float) -> AsyncIterator[None]:
+    """Sweep again and again, until the context ends."""
+    task = asyncio.create_task(_sweep_forever(database, engine, key_seconds), name="sweeper")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _sweep_forever(database: Database, engine: GroupCommit, key_seconds: float) -> None:
+    while True:
+        try:
+            await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  (no secret)
+            while await sweep(database, engine, key_seconds):
+                pass
+        except ServiceError as error:
+            log.warning("the sweep waits: %s", error)
+        except Exception:
+            log.exception("the sweep failed")
+
+
+async def sweep(database: Database, engine: GroupCommit, key_seconds: float) -> bool:
+    """Fail trials whose leases have run out and drop old answers; tell whether there may be more.
+
+    What is read is found by an index on when it is due: nothing that is not due is looked at.
+    """
+    due = await database.read(partial(reading.due_jobs, limit=MOST_JOBS))
+    if due:
+        # The engine looks again under the job's lock: who comes second finds nothing.
+        for outcome in await engine.submit_together([Expire(job_id) for job_id in due]):
+            if isinstance(outcome, Exception):
+                raise outcome
+    now, oldest = await database.read(reading.oldest_answer)
+    before = now - timedelta(seconds=key_seconds)
+    is_old = oldest is not None and oldest <= before
+    if is_old:
+        await database.transact(partial(writing.delete_answers, before=before, limit=MOST_ANSWERS))
+    return len(due) == MOST_JOBS or is_old
