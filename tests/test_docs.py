@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from service.cli import main
 from service.errors import JobIdTaken, ServiceError
 from service.web.routes import Resource, routes
-from service.web.wire import JobBody, ReportBody, TrialBody
+from service.web.wire import EndBody, JobBody, ReportBody
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_every_option_is_documented_with_its_environment_and_default() -> None:
 
 def test_every_call_is_documented_and_no_other() -> None:
     served = {
-        f"{method} {route.path}"
+        f"{method} {route.path_format}"
         for route in routes
         if isinstance(route.endpoint, Resource)
         for method in route.endpoint.methods
@@ -69,8 +69,8 @@ def test_every_problem_is_documented_and_no_other() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` ", listed, re.MULTILINE)) == refusals(ServiceError)
 
 
-@pytest.mark.parametrize("body", [JobBody, ReportBody, TrialBody])
-def test_every_member_is_documented(body: type[JobBody | ReportBody | TrialBody]) -> None:
+@pytest.mark.parametrize("body", [JobBody, ReportBody, EndBody])
+def test_every_member_is_documented(body: type[JobBody | ReportBody | EndBody]) -> None:
     assert [name for name in body.__struct_fields__ if f"`{name}`" not in REFERENCE] == []
 
 

@@ -17,7 +17,7 @@ from service.store import schema
 from service.store.answer import Answer
 
 # The texts of the indexes' conditions, so that the planners see that the indexes answer.
-_IS_EXPLORATION = sa.text("type = 'Exploration'")
+_IS_EXPLORATION = sa.text("\"Trial\".type = 'Exploration'")  # json_each has a column of that name too
 _IS_RUNNING = sa.text("status = 'Dispatched'")
 _IS_RESULT = sa.text("status = 'Succeeded'")
 

@@ -19,7 +19,7 @@ class Observed:
 
     def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
         self._app = app
-        self._paths: dict[object, str] = {route.endpoint: route.path for route in routes}
+        self._paths: dict[object, str] = {route.endpoint: route.path_format for route in routes}
         self._found: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

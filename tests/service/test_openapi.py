@@ -19,7 +19,7 @@ def document(http: httpx.Client) -> dict[str, Any]:
 
 def test_every_call_is_described_and_no_other(document: dict[str, Any]) -> None:
     served = {
-        route.path: set(route.endpoint.methods) - {"HEAD"}
+        route.path_format: set(route.endpoint.methods) - {"HEAD"}
         for route in routes
         if isinstance(route.endpoint, Resource)
     }

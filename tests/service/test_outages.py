@@ -65,5 +65,5 @@ def test_the_service_works_through_a_pooler_of_transactions(
     with running_pgbouncer(postgres) as pooler, running_server(pooler.url(url.rpartition("/")[2])) as server:
         result = asyncio.run(run_load(server.url, connections=16, jobs=4, seconds=2, warmup=0, ack_log=log))
         assert {name: endpoint.errors for name, endpoint in result.endpoints.items() if endpoint.errors} == {}
-        assert result.total.requests > 100
+        assert result.total.requests > 10
     assert audit(url, log).faults == []

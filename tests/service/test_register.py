@@ -37,6 +37,8 @@ def test_registering_answers_the_whole_specification_in_force(http: httpx.Client
         "max_power": 200.0,
         "number_of_gpus": 1,
         "gpu_model": "V100",
+        "lease_seconds": 600.0,
+        "max_failures": 3,
     }
 
 

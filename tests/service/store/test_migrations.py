@@ -79,7 +79,7 @@ def test_the_indexes_of_the_revisions_are_those_of_the_metadata_with_their_condi
                 index.drop(connection)
                 index.create(connection)
         assert indexes(connection) == migrated
-    assert all("WHERE" in index for index in migrated)
+    assert all("WHERE" in index for index in migrated if "ix_Trial" in index)
 
 
 def indexes(connection: Connection) -> list[str]:

@@ -56,19 +56,22 @@ def refusal(url: str) -> str:
     return str(refused.value)
 
 
+DRAWN = "mab_random_generator_state"
+
+
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all rows of all tables but for what is drawn: the streams of jobs without a seed."""
-    found = {
-        table.name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=repr)
-        for table in schema.metadata.sorted_tables
-        if table is not schema.job
-    }
-    jobs = connection.execute(sa.select(schema.job).order_by(schema.job.c.job_id)).mappings()
-    drawn = schema.job.c.mab_random_generator_state.name
-    found["Job"] = [
-        tuple(value for name, value in job.items() if name != drawn or job["mab_seed"] is not None)
-        for job in jobs
-    ]
+    """Return all rows of all tables but for leases and what is drawn: the streams of jobs without a seed."""
+    found = {}
+    for table in schema.metadata.sorted_tables:
+        kept = [column for column in table.columns if column.name not in {"next_expiry", "lease_expires"}]
+        rows = connection.execute(sa.select(*kept)).mappings()
+        found[table.name] = sorted(
+            (
+                tuple(v for name, v in row.items() if name != DRAWN or row["mab_seed"] is not None)
+                for row in rows
+            ),
+            key=repr,
+        )
     return found
 
 

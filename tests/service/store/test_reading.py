@@ -1,5 +1,6 @@
 """What the statements select, by which index, and in how many round trips."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -14,6 +15,7 @@ from core.history import history_of
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums
 from service.store import reading, writing
+from service.store.answer import Answer
 from service.store.writing import Kept
 from tests.service.store.conftest import Play
 
@@ -57,7 +59,9 @@ ARM = Arm(
     reward_precision=1.0,
     num_observations=9,
 )
-JOBS = [(replace(JOB, job_id=job_id), SIZES) for job_id in JOB_IDS]
+DUE = {job_id: NOON + timedelta(days=number) for number, job_id in enumerate(JOB_IDS[::10])}
+JOBS = [(replace(JOB, job_id=job_id, next_expiry=DUE.get(job_id)), SIZES) for job_id in JOB_IDS]
+ANSWERS = [Answer(job_id, place, "asked", NOON, b"{}") for job_id in JOB_IDS for place in range(2)]
 ARMS = [replace(ARM, job_id=job_id, batch_size=size) for job_id, size in KEYS]
 SUMS = [Sums(job_id, size).plus(np.array([[1.0, 2.0, 3.0]])) for job_id, size in KEYS]
 
@@ -76,6 +80,7 @@ def trial_of(job_id: str, number: int, status: TrialStatus, type_: TrialType) ->
         status=status,
         time=float(number) if ended else None,
         energy=10.0 * number if ended else None,
+        lease_expires=NOON + timedelta(days=number) if status is TrialStatus.DISPATCHED else None,
     )
 
 
@@ -98,6 +103,7 @@ def inhabited(engine: Engine, play: Play) -> Engine:
             writing.insert_arms(connection, ARMS)
             writing.keep_histories(connection, [replace(kept, is_new=True) for kept in KEPT])
             writing.replace_sums(connection, SUMS)
+            writing.keep_answers(connection, ANSWERS, ())
 
     play(inhabit)
     return engine
@@ -151,6 +157,66 @@ def test_explorations_are_those_that_have_not_failed_ascending(connection: Conne
     assert len(found["job-3"]) == 12
 
 
+def test_the_newest_exploration_may_have_failed(connection: Connection) -> None:
+    wanted = [("job-3", 32), ("job-3", 128), ("nobody's", 32)]
+    newest = max(
+        trial.trial_number
+        for trial in TRIALS
+        if (trial.job_id, trial.batch_size, trial.type) == ("job-3", 32, TrialType.EXPLORATION)
+    )
+    assert reading.newest_explorations(connection, wanted) == dict(zip(wanted, (newest, 0, 0), strict=True))
+
+
+def test_leased_are_the_running_trials_with_a_lease(connection: Connection) -> None:
+    found = reading.leased(connection, ["job-3", "nobody's"])
+    running = {
+        trial.trial_number: trial
+        for trial in TRIALS
+        if trial.job_id == "job-3" and trial.status is TrialStatus.DISPATCHED
+    }
+    assert found == {"job-3": running, "nobody's": {}}
+
+
+def test_due_are_the_jobs_whose_next_expiry_has_come_the_longest_due_first(connection: Connection) -> None:
+    assert reading.due_jobs(connection, 100) == list(DUE)
+    assert reading.due_jobs(connection, 2) == list(DUE)[:2]
+    later = replace(JOB, job_id=JOB_IDS[0], next_expiry=datetime.now(UTC) + timedelta(minutes=1))
+    writing.update_jobs(connection, [later])
+    assert reading.due_jobs(connection, 100) == list(DUE)[1:]
+
+
+def test_the_databases_clock_is_utc(connection: Connection) -> None:
+    ([_], now) = reading.timed_jobs(connection, ["job-3"])
+    assert now is not None
+    for moment in (now, reading.moment(connection), reading.oldest_answer(connection)[0]):
+        assert abs(moment - datetime.now(UTC)) < timedelta(minutes=5)
+    assert reading.timed_jobs(connection, ["nobody's"]) == ([], None)
+
+
+def test_old_answers_go_call_by_call_and_the_rest_stays(connection: Connection) -> None:
+    assert reading.oldest_answer(connection)[1] == NOON
+    newer = Answer("newer", 0, "asked", NOON + timedelta(hours=1), b"{}")
+    writing.keep_answers(connection, [newer], [JOB_IDS[0]])
+    writing.delete_answers(connection, NOON, 40)
+    left = reading.answers(connection, [*JOB_IDS, "newer"])
+    assert JOB_IDS[0] not in {answer.key for answer in left}
+    assert newer in left
+    writing.delete_answers(connection, NOON, 1000)
+    assert reading.answers(connection, [*JOB_IDS, "newer"]) == [newer]
+
+
+def test_what_was_dispatched_before_a_reset_is_no_result(connection: Connection) -> None:
+    writing.update_jobs(connection, [replace(JOB, job_id="job-3", reset_number=30)])
+    for window in (0, 2, 1000):
+        history = reading.results(connection, [("job-3", 32)], window)["job-3", 32]
+        expected = [
+            trial
+            for trial in TRIALS
+            if (trial.job_id, trial.batch_size) == ("job-3", 32) and trial.trial_number > 30
+        ]
+        np.testing.assert_array_equal(history, history_of(expected)[-window:])
+
+
 def test_what_does_not_exist_is_not_found(connection: Connection) -> None:
     assert reading.jobs(connection, ["nobody's"]) == []
     assert reading.trials(connection, [("job-3", 1000), ("nobody's", 1)]) == []
@@ -189,6 +255,9 @@ READS: dict[str, Action] = {
     "batch_sizes": lambda c, n: reading.batch_sizes(c, JOB_IDS[:n]),
     "arms": lambda c, n: reading.arms(c, JOB_IDS[:n]),
     "explorations": lambda c, n: reading.explorations(c, JOB_IDS[:n]),
+    "newest explorations": lambda c, n: reading.newest_explorations(c, KEYS[:n]),
+    "leased": lambda c, n: reading.leased(c, JOB_IDS[:n]),
+    "answers": lambda c, n: reading.answers(c, JOB_IDS[:n]),
     "trials": lambda c, n: reading.trials(c, [(job_id, 1) for job_id in JOB_IDS[:n]]),
     "histories": lambda c, n: reading.histories(c, KEYS[:n]),
     "results": lambda c, n: reading.results(c, KEYS[:n], 5),
@@ -201,6 +270,7 @@ CHANGES: dict[str, Action] = {
     "update_arms": lambda c, n: writing.update_arms(c, ARMS[:n]),
     "keep_histories": lambda c, n: writing.keep_histories(c, KEPT[:n]),
     "replace_sums": lambda c, n: writing.replace_sums(c, SUMS[:n]),
+    "forget_arms": lambda c, n: writing.forget_arms(c, JOB_IDS[:n]),
     "delete_jobs": lambda c, n: writing.delete_jobs(c, dict.fromkeys(JOB_IDS[:n], 54)),
 }
 INSERTS: dict[str, Action] = {
@@ -268,12 +338,12 @@ def assert_searches_on_sqlite(
 
 
 def assert_searches_on_postgres(connection: Connection, statement: str, parameters: Sequence[object]) -> None:
-    """See that every index is entered by a job id, in the plan for these parameters and in one for any."""
+    """See that every index is entered by a job id or a key, in the plan for these parameters and for any."""
     for mode in ("force_custom_plan", "force_generic_plan"):
         for node in plan_of(connection, statement, parameters, mode):
             assert node["Node Type"] != "Seq Scan", f"{mode}: {statement}"
             if "Index Name" in node:
-                assert "job_id" in node.get("Index Cond", ""), f"{mode}: {statement}"
+                assert re.search("job_id|key", node.get("Index Cond", "")), f"{mode}: {statement}"
 
 
 def plan_of(
@@ -306,6 +376,8 @@ def literal(value: object) -> str:
     ("action", "index"),
     [
         ("explorations", "ix_Trial_explorations"),
+        ("newest explorations", "ix_Trial_explorations"),
+        ("leased", "ix_Trial_leases"),
         ("results", "ix_Trial_results"),
         ("all results", "ix_Trial_results"),
     ],
@@ -322,4 +394,4 @@ def test_a_history_is_read_by_the_index_made_for_it(
         used = {
             node["Index Name"] for node in plan_of(connection, statement, parameters) if "Index Name" in node
         }
-        assert used == {index}
+        assert used - {"Job_pkey"} == {index}  # a job says since which trial they count

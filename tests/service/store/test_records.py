@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
+from core.records import Arm, Failures, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import SUMMED, Double, Sums
 from service.store import reading, writing
 
@@ -46,6 +46,12 @@ jobs = st.builds(
     min_cost=st.none() | floats,
     min_cost_batch_size=positives,
     last_trial_number=counts,
+    lease_seconds=st.none() | floats,
+    max_failures=positives,
+    failures=st.dictionaries(positives, st.builds(Failures, counts, st.none() | names), max_size=3),
+    next_expiry=st.none() | moments,
+    longest_gap=floats,
+    reset_number=counts,
 )
 families = st.lists(
     st.tuples(jobs, st.sets(positives, min_size=1, max_size=4)),
@@ -68,6 +74,11 @@ def trials_of(job_id: str, batch_size: int, number: int) -> st.SearchStrategy[Tr
         time=st.none() | floats,
         energy=st.none() | floats,
         converged=st.none() | st.booleans(),
+        lease_expires=st.none() | moments,
+        last_report=st.none() | moments,
+        has_heartbeat=st.booleans(),
+        failure_reason=st.none() | names,
+        is_late=st.booleans(),
     )
 
 
@@ -117,6 +128,10 @@ def test_jobs_are_read_as_they_were_written(
                 min_cost_batch_size=changed.min_cost_batch_size,
                 mab_random_generator_state=changed.mab_random_generator_state,
                 last_trial_number=changed.last_trial_number,
+                failures=changed.failures,
+                next_expiry=changed.next_expiry,
+                longest_gap=changed.longest_gap,
+                reset_number=changed.reset_number,
             )
             for job, _ in families
         ]
@@ -148,7 +163,7 @@ def test_trials_are_read_as_they_were_written(
 
         trial = trials[0]
         ended = data.draw(trials_of(trial.job_id, trial.batch_size, trial.trial_number))
-        trials[0] = replace(ended, start_timestamp=trial.start_timestamp, type=trial.type)
+        trials[0] = replace(ended, start_timestamp=trial.start_timestamp)
         writing.update_trials(connection, trials[:1])
         assert read(connection) == trials
 

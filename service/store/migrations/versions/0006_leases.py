@@ -20,9 +20,9 @@ def upgrade() -> None:
     op.add_column("Job", sa.Column("reset_number", sa.Integer, nullable=False, server_default="0"))
     op.add_column("Trial", sa.Column("lease_expires", sa.DateTime))
     op.add_column("Trial", sa.Column("last_report", sa.DateTime))
-    for name in ("has_heartbeat", "is_late"):
-        op.add_column("Trial", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("Trial", sa.Column("has_heartbeat", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("Trial", sa.Column("failure_reason", sa.VARCHAR(100)))
+    op.add_column("Trial", sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "Answer",
         sa.Column("key", sa.VARCHAR(64), nullable=False),
