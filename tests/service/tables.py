@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmHistory", "ArmSums", "Trial", "DeletedJob")
+TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmHistory", "ArmSums", "Trial", "DeletedJob", "Answer")
 
 
 class Tables:

@@ -15,7 +15,7 @@ from core import zeus
 from core.records import Trial
 from core.sums import MOST_REFITTED
 from service.engine.batch import run_batch, waves
-from service.engine.commands import Command, Delete, End, Register, Suggest
+from service.engine.commands import Beat, Command, Delete, End, Expire, Once, Register, Reset, Suggest
 from service.errors import ServiceError, UnknownJob
 from service.store.databases import ServedDatabase
 from tests.service.engine.scenes import Play, registration, success, told
@@ -60,8 +60,12 @@ def commands_of_four_jobs() -> st.SearchStrategy[list[Command]]:
             st.builds(told, st.just("b"), size, number, metric, cost),
             st.builds(told, st.sampled_from("cd"), st.just(16), number, metric, cost),
             st.builds(told, st.sampled_from("cd"), st.just(16), number, metric, cost),
-            st.builds(End, st.sampled_from("abcd"), st.just(16), number),
-            st.sampled_from([*REGISTRATIONS, *map(Delete, "acd")]),
+            st.builds(End, st.sampled_from("abcd"), st.just(16), number, st.sampled_from([None, "oom"])),
+            st.builds(
+                Suggest, st.sampled_from("abcd"), once=st.builds(Once, st.sampled_from("kl"), st.just("f"))
+            ),
+            st.builds(Beat, st.sampled_from("abcd"), number),
+            st.sampled_from([*REGISTRATIONS, *map(Delete, "acd"), *map(Reset, "abcd"), Expire("a")]),
         ),
         min_size=1,
         max_size=40,
@@ -125,12 +129,13 @@ def kept(tables: Tables) -> dict[tuple[str, int], list[list[float]]]:
 
 
 def recorded(tables: Tables, job_id: str, batch_size: int) -> list[list[float]]:
-    """Return the results of a batch size as its trials have them."""
+    """Return the results of a batch size since its job was last reset, as its trials have them."""
     return [
         list(map(float, row))
         for row in tables.rows(
-            'SELECT trial_number, time, energy FROM "Trial" WHERE job_id = :job_id '
-            "AND batch_size = :batch_size AND status = 'Succeeded' ORDER BY trial_number",
+            'SELECT trial_number, time, energy FROM "Trial" JOIN "Job" USING (job_id) WHERE job_id = :job_id '
+            "AND batch_size = :batch_size AND status = 'Succeeded' AND trial_number > reset_number "
+            "ORDER BY trial_number",
             job_id=job_id,
             batch_size=batch_size,
         )
