@@ -3,8 +3,6 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,37 +10,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from service import serving
-from service.errors import OpeningError
+from service.options import Refused, database_url, refusals_said
 from service.serving import Settings
 from service.store import adoption, partitioning
 from service.store.databases import ensure_shareable, open_database
 from service.store.partitioning import MOST_PARTITIONS
+from service.token_commands import token
 from service.workers import Workers
-
-database_url = click.option(
-    "--database-url",
-    envvar="BATCHBANDIT_DATABASE_URL",
-    default="sqlite+aiosqlite:///batchbandit.db",
-    show_default=True,
-    show_envvar=True,
-    help="The database to use.",
-)
-
-
-class Refused(click.ClickException):
-    """An address or a database that cannot be used: its sentence goes to standard error."""
-
-    exit_code = 2
-
-
-@contextmanager
-def refusals_said() -> Iterator[None]:
-    """Leave with the sentence of a database that cannot be used."""
-    try:
-        yield
-    except OpeningError as error:
-        raise Refused(str(error)) from error
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="batchbandit-server")
@@ -140,6 +114,9 @@ def listening(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}, port {port} ({os.strerror(error.errno or 0)}); "
             "stop what listens there, or use another --host or --port"
         ) from error
+
+
+main.add_command(token)
 
 
 @main.group()

@@ -190,6 +190,14 @@ class PostgresDatabase:
             raise
         return outcome
 
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which writes nothing, again where the connection is lost.
+
+        Raises:
+            DatabaseUnavailable: It cannot be read.
+        """
+        return await self.transact(work)
+
     async def check(self) -> None:
         """Read from the database.
 
