@@ -15,8 +15,10 @@ from service.serving import Settings
 from service.store import adoption, partitioning
 from service.store.databases import ensure_shareable, open_database
 from service.store.partitioning import MOST_PARTITIONS
+from service.tls import Certificate
 from service.token_commands import token
 from service.workers import Workers
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="batchbandit-server")
@@ -69,18 +71,41 @@ def main() -> None:
     show_envvar=True,
     help="How long to go on serving after SIGTERM while /readyz answers 503.",
 )
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    envvar="BATCHBANDIT_TLS_CERTIFICATE",
+    show_envvar=True,
+    help="The certificate to speak TLS with, in PEM.",
+)
+@click.option(
+    "--tls-key",
+    metavar="FILE",
+    envvar="BATCHBANDIT_TLS_KEY",
+    show_envvar=True,
+    help="The certificate's private key, in PEM.",
+)
 @database_url
-def serve(
-    host: str, port: int, queue_limit: int, workers: int, drain_seconds: float, database_url: str
+def serve(  # noqa: PLR0913  (the options of the command)
+    *,
+    host: str,
+    port: int,
+    queue_limit: int,
+    workers: int,
+    drain_seconds: float,
+    tls_certificate: str | None,
+    tls_key: str | None,
+    database_url: str,
 ) -> None:
     """Run the service until SIGTERM or SIGINT."""
+    certificate = certificate_of(tls_certificate, tls_key)
     with listening(host, port) as listener:
         with refusals_said():
             if workers > 1:
                 ensure_shareable(database_url)
             database = open_database(database_url)
-        settings = Settings(database_url, queue_limit, drain_seconds)
-        said = f"batchbandit serves {database.name} on {url_of(listener)}"
+        settings = Settings(database_url, queue_limit, drain_seconds, certificate)
+        said = f"batchbandit serves {database.name} on {url_of(listener, 'https' if certificate else 'http')}"
         if workers == 1:
             click.echo(said, err=True)
             serving.serve(database, listener, settings)
@@ -90,10 +115,29 @@ def serve(
         Workers(workers, listener, settings).run()
 
 
-def url_of(listener: socket.socket) -> str:
+def certificate_of(file: str | None, key_file: str | None) -> Certificate | None:
+    """Return the certificate that two options name, None where they name none.
+
+    Raises:
+        UsageError: Only one of them is given.
+        Refused: It cannot be used.
+    """
+    if file is None and key_file is None:
+        return None
+    if file is None or key_file is None:
+        raise click.UsageError("--tls-certificate and --tls-key go together; give both or neither")
+    certificate = Certificate(file, key_file)
+    with refusals_said():
+        certificate.ensure_usable()
+    return certificate
+
+
+def url_of(listener: socket.socket, scheme: str) -> str:
     """Return where a socket listens."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return (
+        f"{scheme}://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
+    )
 
 
 def listening(host: str, port: int) -> socket.socket:
