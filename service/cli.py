@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from service import serving
-from service.options import Refused, database_url, refusals_said
+from service.exposure import Exposure, exposure_of
+from service.options import HostName, Refused, database_url, refusals_said
 from service.serving import Settings
-from service.store import adoption, partitioning
-from service.store.databases import ensure_shareable, open_database
+from service.store import adoption, partitioning, tokens
+from service.store.databases import ensure_shareable, open_database, run_beside
 from service.store.partitioning import MOST_PARTITIONS
 from service.tls import Certificate
 from service.token_commands import token
@@ -72,6 +73,22 @@ def main() -> None:
     help="How long to go on serving after SIGTERM while /readyz answers 503.",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    type=HostName(),
+    multiple=True,
+    envvar="BATCHBANDIT_ALLOWED_HOSTS",
+    show_envvar=True,
+    help="A name that the service goes by; can be repeated.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    envvar="BATCHBANDIT_INSECURE",
+    show_envvar=True,
+    help="Let everybody in who reaches the address, as long as there is no token.",
+)
+@click.option(
     "--tls-certificate",
     metavar="FILE",
     envvar="BATCHBANDIT_TLS_CERTIFICATE",
@@ -93,6 +110,8 @@ def serve(  # noqa: PLR0913  (the options of the command)
     queue_limit: int,
     workers: int,
     drain_seconds: float,
+    allowed_hosts: tuple[str, ...],
+    insecure: bool,
     tls_certificate: str | None,
     tls_key: str | None,
     database_url: str,
@@ -100,11 +119,13 @@ def serve(  # noqa: PLR0913  (the options of the command)
     """Run the service until SIGTERM or SIGINT."""
     certificate = certificate_of(tls_certificate, tls_key)
     with listening(host, port) as listener:
+        exposure = exposure_of(listener, allowed_hosts, is_insecure=insecure)
         with refusals_said():
             if workers > 1:
                 ensure_shareable(database_url)
+            ensure_guarded(exposure, host, database_url)
             database = open_database(database_url)
-        settings = Settings(database_url, queue_limit, drain_seconds, certificate)
+        settings = Settings(database_url, queue_limit, drain_seconds, exposure, certificate)
         said = f"batchbandit serves {database.name} on {url_of(listener, 'https' if certificate else 'http')}"
         if workers == 1:
             click.echo(said, err=True)
@@ -130,6 +151,20 @@ def certificate_of(file: str | None, key_file: str | None) -> Certificate | None
     with refusals_said():
         certificate.ensure_usable()
     return certificate
+
+
+def ensure_guarded(exposure: Exposure, host: str, database_url: str) -> None:
+    """See that a service which others reach asks them for a token, and that somebody has one.
+
+    Raises:
+        OpeningError: The database cannot be read.
+        Refused: Nobody has a token.
+    """
+    if not exposure.may_be_open and not run_beside(database_url, tokens.issued).active:
+        raise Refused(
+            f"others can reach {host}, and there is no token to tell them apart; make one with batchbandit "
+            "token create --role admin, or let everybody in with --insecure"
+        )
 
 
 def url_of(listener: socket.socket, scheme: str) -> str:

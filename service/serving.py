@@ -10,12 +10,18 @@ import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 
+from service.exposure import Exposure
 from service.store.databases import ServedDatabase
 from service.tls import Certificate
 from service.web.app import create_app
 
 SHUTDOWN_SECONDS = 10
-HEADERS = [("Cache-Control", "no-store")]
+HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+]
 """Of every answer, also of what uvicorn refuses by itself."""
 TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
 GARBAGE_THRESHOLD = 10_000
@@ -32,6 +38,7 @@ class Settings(Struct, frozen=True):
     database_url: str
     queue_limit: int
     drain_seconds: float
+    exposure: Exposure
     certificate: Certificate | None = None
 
 
@@ -84,7 +91,7 @@ class DrainingServer(uvicorn.Server):
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
-    server = DrainingServer(create_app(database, settings.queue_limit), settings)
+    server = DrainingServer(create_app(database, settings.queue_limit, settings.exposure), settings)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, server.handle_exit)

@@ -12,7 +12,8 @@ from core.needs import Arms, BatchSizes, Explorations, Results, RunningSums, Sto
 from service.engine.commands import Command, End, Register, Tell
 from service.engine.dossier import MOST_KEPT, Dossier
 from service.engine.handlers import handle
-from service.store import locking, reading, writing
+from service.engine.happenings import happenings
+from service.store import audit, locking, reading, writing
 
 
 def run_batch(connection: Connection, commands: Sequence[Command], now: datetime) -> list[object]:
@@ -35,6 +36,7 @@ def run_batch(connection: Connection, commands: Sequence[Command], now: datetime
         for index, outcome in zip(wave, settled, strict=True):
             outcomes[index] = outcome
     write(connection, dossiers.values())
+    audit.record(connection, list(happenings(zip(commands, outcomes, strict=True), now)))
     return outcomes
 
 

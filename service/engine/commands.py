@@ -9,12 +9,13 @@ class Register(Struct, frozen=True):
     """Register a job, or find that it is registered; answered with a ``Registered``.
 
     ``seed`` starts the job's random stream. ``is_named`` says that the client chose the job's name: one that
-    the service made up must not be taken.
+    the service made up must not be taken. ``actor`` is on whose behalf it is done.
     """
 
     specification: Specification
     seed: int
     is_named: bool
+    actor: str
 
     @property
     def job_id(self) -> str:
@@ -53,9 +54,10 @@ class End(Struct, frozen=True):
 
 
 class Delete(Struct, frozen=True):
-    """Delete a job and all that belongs to it; answered with None."""
+    """Delete a job and all that belongs to it, on behalf of ``actor``; answered with None."""
 
     job_id: str
+    actor: str
 
 
 class Registered(Struct, frozen=True):

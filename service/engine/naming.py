@@ -13,7 +13,7 @@ MOST_NAMES = 10
 
 
 async def register_unnamed(
-    engine: GroupCommit, specification: Callable[[str], Specification], prefix: str, seed: int
+    engine: GroupCommit, specification: Callable[[str], Specification], prefix: str, seed: int, actor: str
 ) -> Registered:
     """Register a job under a name that nobody has: its prefix and eight hexadecimal digits.
 
@@ -23,7 +23,7 @@ async def register_unnamed(
     for _ in range(MOST_NAMES):
         named = specification(f"{prefix}-{secrets.token_hex(4)}")
         try:
-            registered: Registered = await engine.submit(Register(named, seed, is_named=False))
+            registered: Registered = await engine.submit(Register(named, seed, is_named=False, actor=actor))
         except JobIdTaken:
             continue
         return registered

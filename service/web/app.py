@@ -9,15 +9,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
-from service.engine import commit
+from service.engine import admission, commit
+from service.engine.admission import Admission
 from service.engine.commit import GroupCommit
 from service.errors import ServiceError
+from service.exposure import Exposure
 from service.web.answers import refusal
 from service.web.observation import Observed
+from service.web.origins import Guarded
 from service.web.routes import calls, routes
 
 
-class Database(commit.Database, Protocol):
+class Database(commit.Database, admission.Database, Protocol):
     """What the web layer needs of a store."""
 
     async def check(self) -> None:
@@ -27,18 +30,20 @@ class Database(commit.Database, Protocol):
         """Let go of the database."""
 
 
-def create_app(database: Database, queue_limit: int) -> Starlette:
+def create_app(database: Database, queue_limit: int, exposure: Exposure) -> Starlette:
     """Make the application that serves a database and closes it at its end.
 
     Args:
         database: Open, at this release's revision.
         queue_limit: Requests that may wait for the database; one more is answered 503.
+        exposure: Who reaches it, and by which names.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            async with GroupCommit(database, queue_limit) as engine:
+            async with Admission(database) as tokens, GroupCommit(database, queue_limit) as engine:
+                app.state.admission = tokens
                 app.state.engine = engine
                 app.state.database = database
                 yield
@@ -47,10 +52,11 @@ def create_app(database: Database, queue_limit: int) -> Starlette:
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Observed, calls)],
+        middleware=[Middleware(Observed, calls), Middleware(Guarded, exposure)],
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )
     app.router.redirect_slashes = False
     app.state.is_draining = False
+    app.state.exposure = exposure
     return app

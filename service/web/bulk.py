@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from core.records import Trial
 from service.engine.commands import Command, Suggest, Tell
-from service.errors import DatabaseUnavailable, Flaw, InvalidRequest, ServiceError
+from service.errors import DatabaseUnavailable, Flaw, Forbidden, InvalidRequest, ServiceError
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, check_type, parse, read_body
 from service.web.wire import MOST_ITEMS, JobIdBody, JobIdsBody, ReportBody, ReportsBody, TrialBody
 
 T = TypeVar("T")
-Asked = Command | InvalidRequest
+Asked = Command | ServiceError
 
 log = logging.getLogger("batchbandit.web")
 
@@ -76,17 +76,28 @@ def _asked(decoder: Decoder[T], item: object, command: Callable[[T], Command]) -
 
 
 async def _carry_out(request: Request, asked: Sequence[Asked]) -> list[object]:
-    """Return the answer to each command, or its problem.
+    """Return the answer to each command, or its problem; a job out of the caller's reach is one.
 
     Raises:
         Unavailable: Nothing was done.
     """
-    commands = [item for item in asked if not isinstance(item, InvalidRequest)]
+    asked = [_reached(request, item) for item in asked]
+    commands = [item for item in asked if not isinstance(item, ServiceError)]
     outcomes = await request.app.state.engine.submit_together(commands) if commands else []
     if commands and all(isinstance(outcome, DatabaseUnavailable) for outcome in outcomes):
         raise DatabaseUnavailable(str(outcomes[0]))
     told = iter(outcomes)
-    return [_told(item if isinstance(item, InvalidRequest) else next(told)) for item in asked]
+    return [_told(item if isinstance(item, ServiceError) else next(told)) for item in asked]
+
+
+def _reached(request: Request, item: Asked) -> Asked:
+    if isinstance(item, ServiceError):
+        return item
+    try:
+        request.user.ensure_reaches(item.job_id)
+    except Forbidden as refusal:
+        return refusal
+    return item
 
 
 def _told(outcome: object) -> object:

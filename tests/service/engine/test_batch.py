@@ -61,7 +61,7 @@ def commands_of_four_jobs() -> st.SearchStrategy[list[Command]]:
             st.builds(told, st.sampled_from("cd"), st.just(16), number, metric, cost),
             st.builds(told, st.sampled_from("cd"), st.just(16), number, metric, cost),
             st.builds(End, st.sampled_from("abcd"), st.just(16), number),
-            st.sampled_from([*REGISTRATIONS, *map(Delete, "acd")]),
+            st.sampled_from([*REGISTRATIONS, *(Delete(job_id, "test") for job_id in "acd")]),
         ),
         min_size=1,
         max_size=40,
