@@ -81,13 +81,9 @@ class Admission:
             if token.last_used_timestamp is None or token.last_used_timestamp <= due
         }
 
-    async def recognise(self, text: str) -> Token | None:
-        """Return the token in force that a text is, None where it is none; keep that it was used.
-
-        Raises:
-            Unavailable: The tokens cannot be read.
-        """
-        token = recognise(text, (await self.issued()).active)
+    def recognise(self, text: str) -> Token | None:
+        """Return which of the tokens that were just ``issued`` a text is, if any; keep that it was used."""
+        token = recognise(text, self._issued.active)
         if token is not None and token.token_id in self._unnoted:
             self._unnoted.discard(token.token_id)
             self._used.add(token.token_id)

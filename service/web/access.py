@@ -73,7 +73,7 @@ async def admit(scope: Scope, role: Role) -> None:
     if issued.is_empty and state.exposure.may_be_open:
         scope["user"] = ANYBODY
         return
-    token = await state.admission.recognise(token_of(scope))
+    token = state.admission.recognise(token_of(scope))
     if token is None:
         raise Unauthorized(UNKNOWN)
     if not token.role.includes(role):
