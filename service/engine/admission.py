@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service.credentials import Token, recognise
 from service.engine.commit import utc_now
-from service.errors import DatabaseUnavailable
+from service.errors import DatabaseUnavailable, Overloaded
 from service.store import tokens
 from service.store.tokens import Issued
 
@@ -37,13 +37,15 @@ class Admission:
     """Recognises tokens.
 
     All that are in force are read together, once a second at most and only while somebody calls: a stranger
-    who tries many neither fills the memory nor makes the database work. Run it as a context: leaving it waits
-    for what is being written.
+    who tries many neither fills memory nor makes the database work. ``limit`` bounds the callers who wait
+    for that; one more is refused at once. Run it as a context: leaving it waits for what is being written.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, limit: int, clock: Callable[[], datetime] = utc_now) -> None:
         self._database = database
+        self._limit = limit
         self._clock = clock
+        self._num_waiting = 0
         self._issued = Issued({}, is_empty=False)
         self._fresh_until = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -62,13 +64,23 @@ class Admission:
         """Return the tokens in force, at most a second old.
 
         Raises:
-            Unavailable: They cannot be read.
+            Unavailable: They cannot be read, or too many wait for them.
         """
         if asyncio.get_running_loop().time() >= self._fresh_until:
-            if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read(), name="tokens")
-            await asyncio.shield(self._reading)  # who gives up waiting leaves the others waiting
+            await self._wait()
         return self._issued
+
+    async def _wait(self) -> None:
+        """Wait until they have been read; who gives up leaves the others waiting."""
+        if self._num_waiting >= self._limit:
+            raise Overloaded(f"{self._limit} requests are waiting already; try again in a moment.")
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(), name="tokens")
+        self._num_waiting += 1
+        try:
+            await asyncio.shield(self._reading)
+        finally:
+            self._num_waiting -= 1
 
     async def _read(self) -> None:
         began = asyncio.get_running_loop().time()

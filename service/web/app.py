@@ -42,7 +42,10 @@ def create_app(database: Database, queue_limit: int, exposure: Exposure) -> Star
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            async with Admission(database) as tokens, GroupCommit(database, queue_limit) as engine:
+            async with (
+                Admission(database, queue_limit) as tokens,
+                GroupCommit(database, queue_limit) as engine,
+            ):
                 app.state.admission = tokens
                 app.state.engine = engine
                 app.state.database = database

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service.credentials import Role, Token
 from service.engine.admission import Admission
-from service.errors import DatabaseUnavailable
+from service.errors import DatabaseUnavailable, Overloaded
 from service.store import schema, tokens
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def test_tokens_that_nobody_made_are_not_looked_up_one_by_one() -> None:
     database.add()
 
     async def scene() -> None:
-        async with Admission(database) as admission:
+        async with Admission(database, 100) as admission:
             found = [await recognised(admission, Token.make(Role.ADMIN, "", NOW)[1]) for _ in range(1_000)]
         assert set(found) == {None}
 
@@ -82,7 +82,7 @@ def test_all_who_come_at_a_time_wait_for_one_read() -> None:
     text = database.add()
 
     async def scene() -> None:
-        async with Admission(database) as admission:
+        async with Admission(database, 100) as admission:
             found = await asyncio.gather(*(recognised(admission, text) for _ in range(100)))
         assert all(found)
 
@@ -91,12 +91,26 @@ def test_all_who_come_at_a_time_wait_for_one_read() -> None:
     assert database.writes == 1, "that it is used"
 
 
+def test_no_more_wait_than_may() -> None:
+    database = Counted()
+    text = database.add()
+
+    async def scene() -> None:
+        async with Admission(database, 5) as admission:
+            waiting = [recognised(admission, text) for _ in range(8)]
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [Token] * 5 + [Overloaded] * 3
+            assert await recognised(admission, text), "and then others may come"
+
+    asyncio.run(scene())
+
+
 def test_who_gives_up_leaves_the_others_waiting() -> None:
     database = Counted()
     text = database.add()
 
     async def scene() -> None:
-        async with Admission(database) as admission:
+        async with Admission(database, 100) as admission:
             waiting = [asyncio.create_task(recognised(admission, text)) for _ in range(3)]
             await asyncio.sleep(0)
             waiting[0].cancel()
@@ -112,7 +126,7 @@ def test_a_database_that_is_away_refuses_everybody_until_it_is_back() -> None:
     text = database.add()
 
     async def scene() -> None:
-        async with Admission(database) as admission:
+        async with Admission(database, 100) as admission:
             database.fails = True
             outcomes = await asyncio.gather(
                 *(recognised(admission, text) for _ in range(10)), return_exceptions=True
@@ -131,7 +145,7 @@ def test_that_a_token_is_used_is_written_once_a_minute(ago: timedelta, writes: i
     text = database.add(last_used_timestamp=NOW - ago)
 
     async def scene() -> None:
-        async with Admission(database, clock=lambda: NOW) as admission:
+        async with Admission(database, 100, clock=lambda: NOW) as admission:
             for _ in range(10):
                 assert await recognised(admission, text)
 
@@ -144,7 +158,7 @@ def test_a_use_that_cannot_be_written_hinders_nobody(caplog: pytest.LogCaptureFi
     text = database.add()
 
     async def scene() -> None:
-        async with Admission(database) as admission:
+        async with Admission(database, 100) as admission:
             await admission.issued()
             database.fails = True
             assert admission.recognise(text)
@@ -160,8 +174,8 @@ def test_replicas_write_a_use_once_together() -> None:
 
     async def scene() -> None:
         async with (
-            Admission(database, clock=lambda: NOW) as one,
-            Admission(database, clock=lambda: NOW + timedelta(seconds=30)) as other,
+            Admission(database, 100, clock=lambda: NOW) as one,
+            Admission(database, 100, clock=lambda: NOW + timedelta(seconds=30)) as other,
         ):
             await asyncio.gather(one.issued(), other.issued())
             await recognised(one, text)
