@@ -19,9 +19,10 @@ from starlette.routing import Route
 
 from benchmarks.server import Child, free_port, launch, stop
 from service.serving import configuration, spare_collections
+from service.web.access import Handler, public
 from service.web.answers import Answer
 from service.web.observation import Observed
-from service.web.routes import Handler, Resource
+from service.web.routes import Resource
 
 
 def constant(body: bytes) -> Handler:
@@ -39,16 +40,16 @@ def create_ceiling() -> Starlette:
         Route(
             "/report",
             Resource(
-                POST=constant(b'{"stop_train":true,"converged":true,"message":"Train succeeded"}'),
+                POST=public(constant(b'{"stop_train":true,"converged":true,"message":"Train succeeded"}')),
             ),
         ),
         Route(
             "/jobs/batch_size",
-            Resource(GET=constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}')),
+            Resource(GET=public(constant(b'{"job_id":"load-0","batch_size":64,"trial_number":1}'))),
         ),
-        Route("/trials", Resource(PATCH=constant(b"null"))),
-        Route("/jobs", Resource(POST=constant(b"{}"))),
-        Route("/healthz", Resource(GET=constant(b'{"state":"ok"}'))),
+        Route("/trials", Resource(PATCH=public(constant(b"null")))),
+        Route("/jobs", Resource(POST=public(constant(b"{}")))),
+        Route("/healthz", Resource(GET=public(constant(b'{"state":"ok"}')))),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Observed, routes)])
 

@@ -45,7 +45,7 @@ async def run_load(
     """Put a server under load.
 
     Args:
-        url: Where the server is, such as ``http://127.0.0.1:8000``.
+        url: Where the server is, such as ``http://127.0.0.1:8000``, or ``http://job:TOKEN@127.0.0.1:8000``.
         replicas: Where others are that serve the same database: the connections take turns among them.
         connections: How many requests are under way at a time.
         jobs: How many jobs to register; connection ``i`` works on job ``i % jobs``.
@@ -98,9 +98,9 @@ async def register(server: str, jobs: int) -> list[str]:
                 answer = await connection.exchange(request("POST", "/jobs", url.netloc, body))
                 if not answer.succeeded:
                     text = answer.body.decode(errors="replace")
-                    raise LoadFailed(f"{url.geturl()} refused a job: {answer.status} {text}")
+                    raise LoadFailed(f"{url.hostname}:{url.port} refused a job: {answer.status} {text}")
     except (OSError, Dropped) as error:
-        raise LoadFailed(f"{url.geturl()} cannot be reached: {error}") from None
+        raise LoadFailed(f"{url.hostname}:{url.port} cannot be reached: {error}") from None
     return job_ids
 
 

@@ -4,9 +4,11 @@ It knows what the load generator meets and no more: answers with a Content-Lengt
 """
 
 import asyncio
+from base64 import b64encode
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, Self, cast
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, unquote
 
 
 class Dropped(Exception):
@@ -30,11 +32,21 @@ class Answer(NamedTuple):
 
 
 def request(method: str, target: str, host: str, body: bytes | None = None) -> bytes:
-    """Return the bytes of a request."""
-    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"
+    """Return the bytes of a request; a user and a password before the host become those of HTTP Basic."""
+    head = f"{method} {target} HTTP/1.1\r\n{_addressed(host)}"
     if body is None:
         return f"{head}\r\n".encode()
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@lru_cache(maxsize=16)
+def _addressed(host: str) -> str:
+    """Return the headers that name a host and who asks it."""
+    userinfo, _, name = host.rpartition("@")
+    if not userinfo:
+        return f"Host: {name}\r\n"
+    credentials = b64encode(unquote(userinfo).encode()).decode()
+    return f"Host: {name}\r\nAuthorization: Basic {credentials}\r\n"
 
 
 def parse(data: bytes) -> Answer | None:

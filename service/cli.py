@@ -3,8 +3,6 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,36 +10,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from service import serving
-from service.errors import OpeningError
+from service.exposure import Exposure, exposure_of
+from service.options import HostName, Refused, database_url, refusals_said
 from service.serving import Settings
-from service.store import adoption, partitioning
-from service.store.databases import ensure_shareable, open_database
+from service.store import adoption, partitioning, tokens
+from service.store.databases import ensure_shareable, open_database, run_beside
 from service.store.partitioning import MOST_PARTITIONS
+from service.tls import Certificate
+from service.token_commands import token
 from service.workers import Workers
-
-database_url = click.option(
-    "--database-url",
-    envvar="BATCHBANDIT_DATABASE_URL",
-    default="sqlite+aiosqlite:///batchbandit.db",
-    show_default=True,
-    show_envvar=True,
-    help="The database to use.",
-)
-
-
-class Refused(click.ClickException):
-    """An address or a database that cannot be used: its sentence goes to standard error."""
-
-    exit_code = 2
-
-
-@contextmanager
-def refusals_said() -> Iterator[None]:
-    """Leave with the sentence of a database that cannot be used."""
-    try:
-        yield
-    except OpeningError as error:
-        raise Refused(str(error)) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -104,24 +81,62 @@ def main() -> None:
     show_envvar=True,
     help="How long the first answer to a call with an Idempotency-Key is kept.",
 )
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    type=HostName(),
+    multiple=True,
+    envvar="BATCHBANDIT_ALLOWED_HOSTS",
+    show_envvar=True,
+    help="A name that the service goes by; can be repeated.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    envvar="BATCHBANDIT_INSECURE",
+    show_envvar=True,
+    help="Let everybody in who reaches the address, as long as there is no token.",
+)
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    envvar="BATCHBANDIT_TLS_CERTIFICATE",
+    show_envvar=True,
+    help="The certificate to speak TLS with, in PEM.",
+)
+@click.option(
+    "--tls-key",
+    metavar="FILE",
+    envvar="BATCHBANDIT_TLS_KEY",
+    show_envvar=True,
+    help="The certificate's private key, in PEM.",
+)
 @database_url
-def serve(
+def serve(  # noqa: PLR0913  (the options of the command)
+    *,
     host: str,
     port: int,
     queue_limit: int,
     workers: int,
     drain_seconds: float,
     key_seconds: float,
+    allowed_hosts: tuple[str, ...],
+    insecure: bool,
+    tls_certificate: str | None,
+    tls_key: str | None,
     database_url: str,
 ) -> None:
     """Run the service until SIGTERM or SIGINT."""
+    certificate = certificate_of(tls_certificate, tls_key)
     with listening(host, port) as listener:
+        exposure = exposure_of(listener, allowed_hosts, is_insecure=insecure)
         with refusals_said():
             if workers > 1:
                 ensure_shareable(database_url)
+            ensure_guarded(exposure, host, database_url)
             database = open_database(database_url)
-        settings = Settings(database_url, queue_limit, drain_seconds, key_seconds)
-        said = f"batchbandit serves {database.name} on {url_of(listener)}"
+        settings = Settings(database_url, queue_limit, drain_seconds, key_seconds, exposure, certificate)
+        said = f"batchbandit serves {database.name} on {url_of(listener, 'https' if certificate else 'http')}"
         if workers == 1:
             click.echo(said, err=True)
             serving.serve(database, listener, settings)
@@ -131,10 +146,43 @@ def serve(
         Workers(workers, listener, settings).run()
 
 
-def url_of(listener: socket.socket) -> str:
+def certificate_of(file: str | None, key_file: str | None) -> Certificate | None:
+    """Return the certificate that two options name, None where they name none.
+
+    Raises:
+        UsageError: Only one of them is given.
+        Refused: It cannot be used.
+    """
+    if file is None and key_file is None:
+        return None
+    if file is None or key_file is None:
+        raise click.UsageError("--tls-certificate and --tls-key go together; give both or neither")
+    certificate = Certificate(file, key_file)
+    with refusals_said():
+        certificate.ensure_usable()
+    return certificate
+
+
+def ensure_guarded(exposure: Exposure, host: str, database_url: str) -> None:
+    """See that a service which others reach asks them for a token, and that somebody has one.
+
+    Raises:
+        OpeningError: The database cannot be read.
+        Refused: Nobody has a token.
+    """
+    if not exposure.may_be_open and not run_beside(database_url, tokens.issued).active:
+        raise Refused(
+            f"others can reach {host}, and there is no token to tell them apart; make one with batchbandit "
+            "token create --role admin, or let everybody in with --insecure"
+        )
+
+
+def url_of(listener: socket.socket, scheme: str) -> str:
     """Return where a socket listens."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return (
+        f"{scheme}://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
+    )
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -155,6 +203,9 @@ def listening(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}, port {port} ({os.strerror(error.errno or 0)}); "
             "stop what listens there, or use another --host or --port"
         ) from error
+
+
+main.add_command(token)
 
 
 @main.group()

@@ -3,6 +3,10 @@
 ServiceError
 ├── InvalidRequest            422
 ├── BodyTooLarge              413
+├── Unauthorized              401
+├── Forbidden                 403
+├── ForeignOrigin             403
+├── UnknownHost               421
 ├── UnknownJob                400
 ├── UnknownTrial              400
 ├── TrialFailed               400
@@ -73,6 +77,37 @@ class BodyTooLarge(ServiceError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than {limit} bytes; send a smaller one.")
+
+
+class Unauthorized(ServiceError):
+    """The call needs a token, and came with none in force."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    problem = "unauthorized"
+    headers: ClassVar[dict[str, str]] = {
+        "WWW-Authenticate": 'Bearer realm="batchbandit", Basic realm="batchbandit"'
+    }
+
+
+class Forbidden(ServiceError):
+    """The token is not for this call, or not for this job."""
+
+    status = HTTPStatus.FORBIDDEN
+    problem = "forbidden"
+
+
+class ForeignOrigin(ServiceError):
+    """A browser asks on behalf of a page of another site."""
+
+    status = HTTPStatus.FORBIDDEN
+    problem = "foreign-origin"
+
+
+class UnknownHost(ServiceError):
+    """The request is for a name that the service does not go by."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    problem = "unknown-host"
 
 
 class UnknownJob(ServiceError):

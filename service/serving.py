@@ -10,10 +10,20 @@ import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 
+from service.exposure import Exposure
 from service.store.databases import ServedDatabase
+from service.tls import Certificate
 from service.web.app import create_app
 
 SHUTDOWN_SECONDS = 10
+HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+"""Of every answer, also of what uvicorn refuses by itself."""
+TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
 GARBAGE_THRESHOLD = 10_000
 """How many more objects there may be before cycles of them are looked for."""
 
@@ -23,17 +33,19 @@ class Settings(Struct, frozen=True):
 
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
     while all else goes on, so that balancers look elsewhere first. For ``key_seconds`` a call that comes
-    again with its ``Idempotency-Key`` is answered as it was first.
+    again with its ``Idempotency-Key`` is answered as it was first. With a ``certificate`` it speaks TLS.
     """
 
     database_url: str
     queue_limit: int
     drain_seconds: float
     key_seconds: float
+    exposure: Exposure
+    certificate: Certificate | None = None
 
 
-def configuration(app: Starlette) -> uvicorn.Config:
-    """Return how uvicorn serves an application."""
+def configuration(app: Starlette, certificate: Certificate | None = None) -> uvicorn.Config:
+    """Return how uvicorn serves an application, with a certificate over TLS."""
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -43,7 +55,9 @@ def configuration(app: Starlette) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        headers=[("Cache-Control", "no-store")],
+        headers=HEADERS if certificate is None else HEADERS + TLS_HEADERS,
+        ssl_certfile=None if certificate is None else certificate.file,
+        ssl_keyfile=None if certificate is None else certificate.key_file,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
@@ -51,10 +65,10 @@ def configuration(app: Starlette) -> uvicorn.Config:
 class DrainingServer(uvicorn.Server):
     """A server that says for a while that it will stop, and then stops."""
 
-    def __init__(self, app: Starlette, drain_seconds: float) -> None:
-        super().__init__(configuration(app))
+    def __init__(self, app: Starlette, settings: Settings) -> None:
+        super().__init__(configuration(app, settings.certificate))
         self._app = app
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = settings.drain_seconds
         self._stops_at = float("inf")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -79,8 +93,8 @@ class DrainingServer(uvicorn.Server):
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
-    app = create_app(database, settings.queue_limit, settings.key_seconds)
-    server = DrainingServer(app, settings.drain_seconds)
+    app = create_app(database, settings.queue_limit, settings.key_seconds, settings.exposure)
+    server = DrainingServer(app, settings)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, server.handle_exit)

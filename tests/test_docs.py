@@ -25,6 +25,11 @@ def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.C
     return found
 
 
+def options_of(command: click.Command) -> list[click.Option]:
+    """Return the options of a command, which may take arguments besides."""
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
 def cells(column: int) -> set[str]:
     """Return what stands in backquotes at the start of a column of the reference's tables."""
     rows = (line.split("|") for line in REFERENCE.splitlines() if line.startswith("| `"))
@@ -37,13 +42,12 @@ def test_every_command_is_documented_and_no_other() -> None:
 
 def test_every_option_is_documented_with_its_environment_and_default() -> None:
     for command in commands(main).values():
-        for option in command.params:
-            assert isinstance(option, click.Option)
+        for option in options_of(command):
             row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `{option.opts[0]}` |"))
             assert option.envvar is None or f"`{option.envvar}`" in row
-            if isinstance(option.default, str | int):
+            if isinstance(option.default, str | int) and option.default not in {"", False}:
                 assert f"`{option.default}`" in row
-    options = {option.opts[0] for command in commands(main).values() for option in command.params}
+    options = {option.opts[0] for command in commands(main).values() for option in options_of(command)}
     assert {cell for cell in cells(1) if cell.startswith("--")} == options
 
 
@@ -86,7 +90,9 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert {"serve", "test", "demo", "check", "bench"} <= targets
 
 
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "docs/reference.md", "docs/scaling.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CHANGELOG.md", "SECURITY.md", "docs/reference.md", "docs/scaling.md"]
+)
 def test_every_file_that_a_document_links_to_exists(document: str) -> None:
     linked = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / document).read_text())
     assert [name for name in linked if not (ROOT / document).parent.joinpath(name).exists()] == []

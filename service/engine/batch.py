@@ -10,9 +10,10 @@ from core.decisions import settle
 from service.engine.commands import Command, Register
 from service.engine.dossier import Dossier
 from service.engine.handlers import handle
+from service.engine.happenings import happenings
 from service.engine.loading import load, open_dossiers
 from service.engine.repetition import UNANSWERED, Repetitions
-from service.store import locking, reading, writing
+from service.store import audit, locking, reading, writing
 
 KEY_SECONDS = 24 * 3600.0
 """How long a first answer is kept, where nothing else is said."""
@@ -40,6 +41,7 @@ def run_batch(
     now = now or moment or reading.moment(connection)
     repetitions = find_repetitions(connection, commands, now - timedelta(seconds=key_seconds))
     outcomes: list[object] = [UNANSWERED] * len(commands)
+    carried_out: list[tuple[Command, object]] = []
     for wave in waves(commands):
         for index in wave:
             once = commands[index].once
@@ -51,11 +53,13 @@ def run_batch(
         )
         for index, outcome in zip(new, settled, strict=True):
             outcomes[index] = outcome
+            carried_out.append((commands[index], outcome))
             once = commands[index].once
             if once is not None:
                 repetitions.keep(once, outcome, now)
     write(connection, dossiers.values())
     writing.keep_answers(connection, repetitions.given, repetitions.expired)
+    audit.record(connection, list(happenings(carried_out, now)))
     return outcomes
 
 

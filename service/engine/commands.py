@@ -32,12 +32,13 @@ class Register(Asked, frozen=True):
 
     ``seed`` starts the job's random stream. ``is_named`` says that the client chose the job's name: one that
     the service made up must not be taken. Where the job exists, members of the specification that are in
-    ``unnamed`` are not compared: the client has not named them.
+    ``unnamed`` are not compared: the client has not named them. ``actor`` is on whose behalf it is done.
     """
 
     specification: Specification
     seed: int
     is_named: bool
+    actor: str
     unnamed: Collection[str] = ()
 
     @property
@@ -91,15 +92,17 @@ class Expire(Asked, frozen=True):
 
 
 class Reset(Asked, frozen=True):
-    """Start a job over, its history kept; answered with a ``Started``."""
+    """Start a job over, its history kept, on behalf of ``actor``; answered with a ``Started``."""
 
     job_id: str
+    actor: str
 
 
 class Delete(Asked, frozen=True):
-    """Delete a job and all that belongs to it; answered with None."""
+    """Delete a job and all that belongs to it, on behalf of ``actor``; answered with None."""
 
     job_id: str
+    actor: str
 
 
 class Registered(Struct, frozen=True):

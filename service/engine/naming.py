@@ -1,10 +1,10 @@
 """Names for jobs that come without one."""
 
 import secrets
-from collections.abc import Callable
 
-from core.records import Specification
-from service.engine.commands import Once, Register, Registered
+from msgspec.structs import replace
+
+from service.engine.commands import Register, Registered
 from service.engine.commit import GroupCommit
 from service.errors import JobIdTaken, Unavailable
 
@@ -12,22 +12,17 @@ from service.errors import JobIdTaken, Unavailable
 MOST_NAMES = 10
 
 
-async def register_unnamed(
-    engine: GroupCommit,
-    specification: Callable[[str], Specification],
-    prefix: str,
-    seed: int,
-    once: Once | None,
-) -> Registered:
+async def register_unnamed(engine: GroupCommit, wanted: Register) -> Registered:
     """Register a job under a name that nobody has: its prefix and eight hexadecimal digits.
 
     Raises:
         Unavailable: No free name was found.
     """
     for _ in range(MOST_NAMES):
-        named = specification(f"{prefix}-{secrets.token_hex(4)}")
+        job_id = f"{wanted.specification.job_id_prefix}-{secrets.token_hex(4)}"
+        named = replace(wanted, specification=replace(wanted.specification, job_id=job_id))
         try:
-            registered: Registered = await engine.submit(Register(named, seed, is_named=False, once=once))
+            registered: Registered = await engine.submit(named)
         except JobIdTaken:
             continue
         return registered

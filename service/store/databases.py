@@ -1,9 +1,16 @@
 """The database that a URL names."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
 from service.errors import OpeningError
-from service.store import opening
+from service.store import opening, postgres, sqlite
 from service.store.postgres import PostgresDatabase
 from service.store.sqlite import SQLiteDatabase
+
+T = TypeVar("T")
 
 ServedDatabase = SQLiteDatabase | PostgresDatabase
 
@@ -28,3 +35,20 @@ def open_database(database_url: str) -> ServedDatabase:
     if url.get_backend_name() == "sqlite":
         return SQLiteDatabase.open(url)
     return PostgresDatabase.open(url)
+
+
+def run_beside(database_url: str, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in a transaction of its own, whoever serves the database; a new one is set up first.
+
+    Raises:
+        OpeningError: The database cannot be used; the sentence says what to do.
+    """
+    url = opening.parsed(database_url)
+    if url.get_backend_name() == "sqlite":
+        return sqlite.run_once(url, work)
+
+    def run(connection: Connection) -> T:
+        opening.ensure_current(connection, url)
+        return work(connection)
+
+    return postgres.run_once(url, run)

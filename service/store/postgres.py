@@ -191,16 +191,12 @@ class PostgresDatabase:
         return outcome
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which reads, beside the transactions.
+        """Run ``work``, which writes nothing, again where the connection is lost.
 
         Raises:
-            DatabaseUnavailable: The database cannot be read.
+            DatabaseUnavailable: It cannot be read.
         """
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS), self._engine.connect() as connection:
-                return await connection.run_sync(work)
-        except DRIVER_ERRORS as error:
-            raise DatabaseUnavailable(UNREADABLE) from error
+        return await self.transact(work)
 
     async def check(self) -> None:
         """Read from the database.
@@ -214,7 +210,11 @@ class PostgresDatabase:
                 raise DatabaseUnavailable("The database is being brought to another revision.")
             reading.any_job(connection)
 
-        await self.read(look)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS), self._engine.connect() as connection:
+                await connection.run_sync(look)
+        except DRIVER_ERRORS as error:
+            raise DatabaseUnavailable(UNREADABLE) from error
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -224,3 +224,22 @@ class SQLiteDatabase:
         self._engine.dispose()
         self._thread.shutdown()
         self._lock.release()
+
+
+def run_once(url: URL, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in a transaction on a file that somebody may serve meanwhile; a new one is set up first.
+
+    Raises:
+        OpeningError: The file is not a database, at another revision, or another program writes for too long.
+    """
+    file = file_of(url)
+    engine = writing_engine(file)
+    try:
+        with opening.explained(file):
+            with engine.begin() as connection:
+                opening.ensure_current(connection, url)
+                outcome = work(connection)
+            use_wal(engine)
+        return outcome
+    finally:
+        engine.dispose()

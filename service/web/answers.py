@@ -13,9 +13,15 @@ from service.web.wire import ProblemBody
 
 _encode = msgspec.json.Encoder().encode
 
+# Nothing that is answered is a page: where a browser shows it all the same, it loads and frames nothing.
+_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
 
 class Answer(Response):
-    """A JSON answer: its headers are made here, since Starlette looks through what it was given for each."""
+    """An answer that is no page, JSON for the most part.
+
+    Its headers are made here, since Starlette looks through what it was given for each.
+    """
 
     media_type = "application/json"
 
@@ -24,6 +30,7 @@ class Answer(Response):
         self.raw_headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", str(self.media_type).encode()),
+            _POLICY,
             *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
         ]
 
@@ -77,5 +84,6 @@ async def refusal(request: Request, error: Exception) -> Response:
             headers = error.headers or {}
         case _:
             body = problem_of(error)
-            headers = error.headers if isinstance(error, ServiceError) else {}
+            # uvicorn closes the connection after a fault: a client that is not told would send on it.
+            headers = error.headers if isinstance(error, ServiceError) else {"Connection": "close"}
     return answer(body, HTTPStatus(body.status), "application/problem+json", headers)

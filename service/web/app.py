@@ -9,17 +9,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
-from service.engine import sweeper
-from service.engine.batch import KEY_SECONDS
+from service.engine import admission, sweeper
+from service.engine.admission import Admission
 from service.engine.commit import GroupCommit
 from service.engine.sweeper import sweeping
 from service.errors import ServiceError
+from service.exposure import Exposure
 from service.web.answers import refusal
 from service.web.observation import Observed
+from service.web.origins import Guarded
 from service.web.routes import routes
 
 
-class Database(sweeper.Database, Protocol):
+class Database(sweeper.Database, admission.Database, Protocol):
     """What the web layer needs of a store."""
 
     async def check(self) -> None:
@@ -29,22 +31,25 @@ class Database(sweeper.Database, Protocol):
         """Let go of the database."""
 
 
-def create_app(database: Database, queue_limit: int, key_seconds: float = KEY_SECONDS) -> Starlette:
+def create_app(database: Database, queue_limit: int, key_seconds: float, exposure: Exposure) -> Starlette:
     """Make the application that serves a database and closes it at its end.
 
     Args:
         database: Open, at this release's revision.
         queue_limit: Requests that may wait for the database; one more is answered 503.
         key_seconds: How long the first answer to a call with an ``Idempotency-Key`` is kept.
+        exposure: Who reaches it, and by which names.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
             async with (
+                Admission(database, queue_limit) as tokens,
                 GroupCommit(database, queue_limit, key_seconds) as engine,
                 sweeping(database, engine, key_seconds),
             ):
+                app.state.admission = tokens
                 app.state.engine = engine
                 app.state.database = database
                 yield
@@ -53,10 +58,11 @@ def create_app(database: Database, queue_limit: int, key_seconds: float = KEY_SE
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Observed, routes)],
+        middleware=[Middleware(Observed, routes), Middleware(Guarded, exposure)],
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )
     app.router.redirect_slashes = False
     app.state.is_draining = False
+    app.state.exposure = exposure
     return app

@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from core.records import Trial
 from service.engine.commands import Command, Once, Suggest, Tell
-from service.errors import DatabaseUnavailable, Flaw, InvalidRequest, KeyReused, ServiceError
+from service.errors import DatabaseUnavailable, Flaw, Forbidden, InvalidRequest, KeyReused, ServiceError
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, check_type, parse, read_body
 from service.web.once import once_of
 from service.web.wire import MOST_ITEMS, JobIdBody, JobIdsBody, ReportBody, ReportsBody, TrialBody
 
 T = TypeVar("T")
-Asked = Command | InvalidRequest
+Asked = Command | ServiceError
 
 log = logging.getLogger("batchbandit.web")
 
@@ -78,13 +78,14 @@ def _asked(decoder: Decoder[T], item: object, command: Callable[[T], Command]) -
 
 
 async def _carry_out(request: Request, asked: Sequence[Asked], once: Once | None) -> list[object]:
-    """Return the answer to each command, or its problem.
+    """Return the answer to each command, or its problem; a job out of the caller's reach is one.
 
     Raises:
         Unavailable: Nothing was done.
         KeyReused: The call's key came with another request before.
     """
-    commands = [item for item in asked if not isinstance(item, InvalidRequest)]
+    asked = [_reached(request, item) for item in asked]
+    commands = [item for item in asked if not isinstance(item, ServiceError)]
     if once is not None:
         commands = [
             replace(command, once=replace(once, place=place, keeps_refusals=True))
@@ -95,7 +96,17 @@ async def _carry_out(request: Request, asked: Sequence[Asked], once: Once | None
         if commands and all(isinstance(outcome, refusal) for outcome in outcomes):
             raise refusal(str(outcomes[0]))
     told = iter(outcomes)
-    return [_told(item if isinstance(item, InvalidRequest) else next(told)) for item in asked]
+    return [_told(item if isinstance(item, ServiceError) else next(told)) for item in asked]
+
+
+def _reached(request: Request, item: Asked) -> Asked:
+    if isinstance(item, ServiceError):
+        return item
+    try:
+        request.user.ensure_reaches(item.job_id)
+    except Forbidden as refusal:
+        return refusal
+    return item
 
 
 def _told(outcome: object) -> object:

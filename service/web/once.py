@@ -27,4 +27,5 @@ def once_of(request: Request, body: bytes = b"") -> Once | None:
         raise InvalidRequest(Flaw(("header", "idempotency-key"), sentence, "value_error"))
     scope = request.scope
     asked = (scope["method"].encode(), scope["path"].encode(), scope["query_string"], sha256(body).digest())
-    return Once(sha256(keys[0]).hexdigest(), sha256(b"\0".join(asked)).hexdigest())
+    key = sha256(request.user.actor.encode() + b"\0" + keys[0])  # nobody meets another's keys
+    return Once(key.hexdigest(), sha256(b"\0".join(asked)).hexdigest())

@@ -1,5 +1,6 @@
 """The calls as an OpenAPI 3.1 document, its schemas drawn from the wire structs themselves."""
 
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -29,12 +30,17 @@ _BODIES = (
     StateBody,
     ProblemBody,
 )
+UNAVAILABLE = "Overloaded, stopping, or without a database"
 _NULL: dict[str, Any] = {"type": "null"}
 
 
+_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
+"""How a token is sent: by itself, or as the password of any user."""
+
+
 @cache
-def document() -> dict[str, Any]:
-    """Return the document."""
+def document(guarded: Collection[str]) -> dict[str, Any]:
+    """Return the document; the guarded calls, each a method and a path, are those that need a token."""
     refs, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
     schema: dict[type[msgspec.Struct], dict[str, Any]] = dict(zip(_BODIES, refs, strict=True))
     job_id = {
@@ -65,11 +71,7 @@ def document() -> dict[str, Any]:
                 "description": description,
                 "content": {"application/json": {"schema": content}},
             }
-        for status, description in refusals.items():
-            described["responses"][status] = {
-                "description": description,
-                "content": {"application/problem+json": {"schema": schema[ProblemBody]}},
-            }
+        described["responses"] |= _problems(refusals, schema[ProblemBody])
         return described
 
     def listed(name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -86,9 +88,9 @@ def document() -> dict[str, Any]:
             }
         },
     }
-    unavailable = {"503": "Overloaded, stopping, or without a database"}
+    unavailable = {"503": UNAVAILABLE}
     well = {"200": ("It is", schema[StateBody])}
-    return {
+    whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "batchbandit",
@@ -164,5 +166,26 @@ def document() -> dict[str, Any]:
             "/metrics": {"get": measurements},
             "/openapi.json": {"get": operation("This document", {"200": ("OpenAPI 3.1", {})}, {})},
         },
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
+    for path, calls in whole["paths"].items():
+        for method, call in calls.items():
+            _guard(call, schema[ProblemBody], needs_token=f"{method.upper()} {path}" in guarded)
+    return whole
+
+
+def _problems(refusals: dict[str, str], problem: dict[str, Any]) -> dict[str, Any]:
+    """Return refusals as the responses that they are."""
+    content = {"application/problem+json": {"schema": problem}}
+    return {status: {"description": text, "content": content} for status, text in refusals.items()}
+
+
+def _guard(operation: dict[str, Any], problem: dict[str, Any], *, needs_token: bool) -> None:
+    """Add to a call what it asks of its caller, and the refusals of who does not have it."""
+    refusals = {"403": "A page of another site asks", "421": "The Host is not one of the service's names"}
+    if needs_token:
+        operation["security"] = [{scheme: []} for scheme in _SCHEMES]
+        refusals["401"] = "No token in force"
+        refusals["403"] = "The token is not for this call or this job, or a page of another site asks"
+        refusals["503"] = UNAVAILABLE
+    operation["responses"] |= _problems(refusals, problem)

@@ -1,7 +1,6 @@
 """The calls: each turns a request into a command and the command's answer into an HTTP answer."""
 
 import secrets
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -11,17 +10,17 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service import metrics
+from service.credentials import Role
 from service.engine.commands import Beat, Delete, End, Register, Reset, Suggest, Tell
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
 from service.web import bulk
-from service.web.answers import answer
+from service.web.access import Call, admit, needs, public, submit
+from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
 from service.web.once import once_of
 from service.web.openapi import document
 from service.web.wire import EndBody, JobBody, ReportBody, StateBody, TrialBody
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 _job = Decoder(JobBody)
 _report = Decoder(ReportBody)
@@ -29,20 +28,22 @@ _end = Decoder(EndBody)
 
 
 class Resource:
-    """A path with the methods it answers to, and 405 for all others, HEAD among them."""
+    """A path with the methods it answers to and who may use each, and 405 for all others, HEAD among them."""
 
-    def __init__(self, **handlers: Handler) -> None:
-        self._handlers = handlers
-        self.methods = tuple(handlers)
+    def __init__(self, **calls: Call) -> None:
+        self.calls = calls
+        self.methods = tuple(calls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        handler = self._handlers.get(scope["method"])
-        if handler is None:
+        call = self.calls.get(scope["method"])
+        if call is None:
             allowed = ", ".join(self.methods)
             sentence = f"{scope['method']} is not allowed here; use {allowed}."
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": allowed})
-        response = await handler(Request(scope, receive, send))
+        if call.role is not None:
+            await admit(scope, call.role)
+        response = await call.handler(Request(scope, receive, send))
         await response(scope, receive, send)
 
 
@@ -53,50 +54,55 @@ async def register(request: Request) -> Response:
     once = once_of(request, text)
     body = _job.decode(text)
     seed = secrets.randbits(128) if body.mab_seed is None else body.mab_seed
-    if body.job_id is None:
-        registered = await register_unnamed(
-            request.app.state.engine, body.specification, body.job_id_prefix, seed, once
-        )
+    command = Register(
+        body.specification(body.job_id or ""),
+        seed,
+        is_named=body.job_id is not None,
+        actor=request.user.actor,
+        unnamed=body.unnamed(),
+        once=once,
+    )
+    if command.is_named:
+        registered = await submit(request, command)
     else:
-        wanted = body.specification(body.job_id)
-        command = Register(wanted, seed, is_named=True, unnamed=body.unnamed(), once=once)
-        registered = await request.app.state.engine.submit(command)
+        request.user.ensure_reaches(f"{body.job_id_prefix}-")  # whatever name is made of it
+        registered = await register_unnamed(request.app.state.engine, command)
     return answer(registered.specification, HTTPStatus.CREATED if registered.created else HTTPStatus.OK)
 
 
 async def delete(request: Request) -> Response:
     """Delete a job."""
-    return answer(await request.app.state.engine.submit(Delete(job_id_of(request))))
+    return answer(await submit(request, Delete(job_id_of(request), request.user.actor)))
 
 
 async def suggest(request: Request) -> Response:
     """Dispatch a new trial."""
     command = Suggest(job_id_of(request), once=once_of(request))
-    trial = await request.app.state.engine.submit(command)
+    trial = await submit(request, command)
     return answer(TrialBody.of(trial))
 
 
 async def report(request: Request) -> Response:
     """Take a report."""
     body = await _report.read(request)
-    return answer(await request.app.state.engine.submit(Tell(body.report())))
+    return answer(await submit(request, Tell(body.report())))
 
 
 async def end(request: Request) -> Response:
     """End a trial."""
     body = await _end.read(request)
     command = End(body.job_id, body.batch_size, body.trial_number, body.reason)
-    return answer(await request.app.state.engine.submit(command))
+    return answer(await submit(request, command))
 
 
 async def beat(request: Request) -> Response:
     """Renew the lease of a trial."""
-    return answer(await request.app.state.engine.submit(Beat(*trial_of(request))))
+    return answer(await submit(request, Beat(*trial_of(request))))
 
 
 async def reset(request: Request) -> Response:
     """Start a job over."""
-    return answer(await request.app.state.engine.submit(Reset(job_of(request))))
+    return answer(await submit(request, Reset(job_of(request), request.user.actor)))
 
 
 async def health(_: Request) -> Response:
@@ -114,26 +120,38 @@ async def readiness(request: Request) -> Response:
 
 async def measurements(_: Request) -> Response:
     """Give the service's own figures, for Prometheus; those of all workers of the host."""
-    return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE_LATEST)
+    return Answer(metrics.exposition(), media_type=metrics.CONTENT_TYPE_LATEST)
 
 
 async def openapi(_: Request) -> Response:
     """Describe the calls."""
-    return answer(document())
+    return answer(document(guarded))
 
 
 # They are tried in this order: the first three are nearly all that is asked.
 routes = [
-    Route("/report", Resource(POST=report)),
-    Route("/jobs/batch_size", Resource(GET=suggest)),
-    Route("/trials", Resource(PATCH=end)),
-    Route("/jobs", Resource(POST=register, DELETE=delete)),
-    Route("/api/v1/suggestions", Resource(POST=bulk.suggestions)),
-    Route("/api/v1/reports", Resource(POST=bulk.reports)),
-    Route("/api/v1/jobs/{job_id:path}/trials/{trial_number}/heartbeat", Resource(PUT=beat)),
-    Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=reset)),
-    Route("/healthz", Resource(GET=health, HEAD=health)),
-    Route("/readyz", Resource(GET=readiness, HEAD=readiness)),
-    Route("/metrics", Resource(GET=measurements, HEAD=measurements)),
-    Route("/openapi.json", Resource(GET=openapi, HEAD=openapi)),
+    Route("/report", Resource(POST=needs(Role.TRAINER, report))),
+    Route("/jobs/batch_size", Resource(GET=needs(Role.TRAINER, suggest))),
+    Route("/trials", Resource(PATCH=needs(Role.TRAINER, end))),
+    Route("/jobs", Resource(POST=needs(Role.TRAINER, register), DELETE=needs(Role.OPERATOR, delete))),
+    Route("/api/v1/suggestions", Resource(POST=needs(Role.TRAINER, bulk.suggestions))),
+    Route("/api/v1/reports", Resource(POST=needs(Role.TRAINER, bulk.reports))),
+    Route(
+        "/api/v1/jobs/{job_id:path}/trials/{trial_number}/heartbeat", Resource(PUT=needs(Role.TRAINER, beat))
+    ),
+    Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
+    Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
+    Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
+    # It tells how much is trained and how fast, which is nobody else's business.
+    Route("/metrics", Resource(GET=needs(Role.READER, measurements), HEAD=needs(Role.READER, measurements))),
+    Route("/openapi.json", Resource(GET=public(openapi), HEAD=public(openapi))),
 ]
+
+guarded = frozenset(
+    f"{method} {route.path_format}"
+    for route in routes
+    if isinstance(route.endpoint, Resource)
+    for method, call in route.endpoint.calls.items()
+    if call.role is not None
+)
+"""The calls that need a token."""

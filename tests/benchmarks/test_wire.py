@@ -16,6 +16,12 @@ def test_a_request_without_a_body_has_no_length() -> None:
     assert request("GET", "/a?b=c", "host:1") == b"GET /a?b=c HTTP/1.1\r\nHost: host:1\r\n\r\n"
 
 
+def test_a_password_before_the_host_is_sent_as_http_basic() -> None:
+    assert request("GET", "/a", "job:p%40ss@host:1") == (
+        b"GET /a HTTP/1.1\r\nHost: host:1\r\nAuthorization: Basic am9iOnBAc3M=\r\n\r\n"
+    )
+
+
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCONTENT-Length: 5\r\n\r\nhello"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.web.routes import Resource, routes
+from service.web.routes import Resource, guarded, routes
 
 
 @pytest.fixture
@@ -38,4 +38,14 @@ def test_every_call_says_what_it_answers(document: dict[str, Any]) -> None:
         for method, call in calls.items():
             assert call["summary"], path
             assert set(call["responses"]) & {"200", "201"}, (path, method)
-            assert ("503" in call["responses"]) == (path not in {"/healthz", "/metrics", "/openapi.json"})
+            assert ("503" in call["responses"]) == (path not in {"/healthz", "/openapi.json"})
+
+
+def test_every_call_says_whether_it_needs_a_token(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    for path, calls in document["paths"].items():
+        for method, call in calls.items():
+            is_guarded = f"{method.upper()} {path}" in guarded
+            assert call.get("security", []) == ([{"bearer": []}, {"basic": []}] if is_guarded else [])
+            assert {scheme for choice in call.get("security", []) for scheme in choice} <= set(schemes)
+            assert ("401" in call["responses"]) == is_guarded

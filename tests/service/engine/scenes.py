@@ -44,7 +44,7 @@ def specification(job_id: str = "job", batch_sizes: tuple[int, ...] = (8, 16, 32
 
 def registration(job_id: str = "job", batch_sizes: tuple[int, ...] = (8, 16, 32)) -> Register:
     """Return the registration of a job."""
-    return Register(specification(job_id, batch_sizes), 1, is_named=True)
+    return Register(specification(job_id, batch_sizes), 1, is_named=True, actor="test")
 
 
 def success(trial: Trial, energy: float = 20_000.0) -> Tell:

@@ -65,7 +65,9 @@ def commands_of_four_jobs() -> st.SearchStrategy[list[Command]]:
                 Suggest, st.sampled_from("abcd"), once=st.builds(Once, st.sampled_from("kl"), st.just("f"))
             ),
             st.builds(Beat, st.sampled_from("abcd"), number),
-            st.sampled_from([*REGISTRATIONS, *map(Delete, "acd"), *map(Reset, "abcd"), Expire("a")]),
+            st.builds(Delete, st.sampled_from("acd"), st.just("test")),
+            st.builds(Reset, st.sampled_from("abcd"), st.just("test")),
+            st.sampled_from([*REGISTRATIONS, Expire("a")]),
         ),
         min_size=1,
         max_size=40,

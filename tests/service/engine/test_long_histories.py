@@ -78,7 +78,7 @@ def test_sums_go_with_their_job(database: ServedDatabase, play: Play, tables: Ta
     async def scene() -> None:
         await run(database, registration(batch_sizes=(16,)))
         await recur(database, MOST_REFITTED + 2)
-        await run(database, Delete("job"))
+        await run(database, Delete("job", "test"))
 
     play(scene())
     assert tables.rows('SELECT count(*) FROM "ArmSums"') == [(0,)]

@@ -121,7 +121,7 @@ def test_a_job_registered_anew_sees_nothing_of_the_deleted_one(
         for _ in range(3):
             await run(database, [success(await trial(database))])
         told = success(Trial("job", 16, 4, NOW, TrialType.MAB, TrialStatus.DISPATCHED))
-        await run(database, [Delete("job"), anew, Suggest("job"), told], together=together)
+        await run(database, [Delete("job", "test"), anew, Suggest("job"), told], together=together)
         assert (await arms(database))[16].num_observations == 1
 
     play(scene())

@@ -1,0 +1,114 @@
+"""Which tokens are in force, as this process knows it, and when each was last used."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Protocol, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from service.clock import utc_now
+from service.credentials import Token, recognise
+from service.errors import DatabaseUnavailable, Overloaded
+from service.store import tokens
+from service.store.tokens import Issued
+
+T = TypeVar("T")
+
+log = logging.getLogger("batchbandit.tokens")
+
+STALE_SECONDS = 1.0
+"""How long a token that was made or revoked may go unnoticed."""
+
+
+class Database(Protocol):
+    """What admission needs of a store."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which writes nothing."""
+
+    async def transact(self, work: Callable[[Connection], T], *, is_lone: bool = False) -> T:
+        """Run ``work`` in one durable transaction."""
+
+
+class Admission:
+    """Recognises tokens.
+
+    All that are in force are read together, once a second at most and only while somebody calls: a stranger
+    who tries many neither fills memory nor makes the database work. ``limit`` bounds the callers who wait
+    for that; one more is refused at once. Run it as a context: leaving it waits for what is being written.
+    """
+
+    def __init__(self, database: Database, limit: int, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._limit = limit
+        self._clock = clock
+        self._num_waiting = 0
+        self._issued = Issued({}, is_empty=False)
+        self._fresh_until = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self._unnoted: set[str] = set()
+        self._used: set[str] = set()
+        self._noting: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        running = [task for task in (self._reading, self._noting) if task is not None]
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def issued(self) -> Issued:
+        """Return the tokens in force, at most a second old.
+
+        Raises:
+            Unavailable: They cannot be read, or too many wait for them.
+        """
+        if asyncio.get_running_loop().time() >= self._fresh_until:
+            await self._wait()
+        return self._issued
+
+    async def _wait(self) -> None:
+        """Wait until they have been read; who gives up leaves the others waiting."""
+        if self._num_waiting >= self._limit:
+            raise Overloaded(f"{self._limit} requests are waiting already; try again in a moment.")
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(), name="tokens")
+        self._num_waiting += 1
+        try:
+            await asyncio.shield(self._reading)
+        finally:
+            self._num_waiting -= 1
+
+    async def _read(self) -> None:
+        began = asyncio.get_running_loop().time()
+        self._issued = await self._database.read(tokens.issued)
+        self._fresh_until = began + STALE_SECONDS
+        due = self._clock() - tokens.USED_EVERY
+        self._unnoted = {
+            token.token_id
+            for token in self._issued.active.values()
+            if token.last_used_timestamp is None or token.last_used_timestamp <= due
+        }
+
+    def recognise(self, text: str) -> Token | None:
+        """Return which of the tokens that were just ``issued`` a text is, if any; keep that it was used."""
+        token = recognise(text, self._issued.active)
+        if token is not None and token.token_id in self._unnoted:
+            self._unnoted.discard(token.token_id)
+            self._used.add(token.token_id)
+            if self._noting is None or self._noting.done():
+                self._noting = asyncio.create_task(self._note(), name="last used")
+        return token
+
+    async def _note(self) -> None:
+        """Write which tokens were used, beside the answer to who used them."""
+        while self._used:
+            used, self._used = self._used, set()
+            work = partial(tokens.note_use, token_ids=used, now=self._clock())
+            try:
+                await self._database.transact(work)
+            except DatabaseUnavailable:  # it is tried again when they are used again
+                log.warning("it could not be kept that tokens were used")

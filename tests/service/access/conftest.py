@@ -1,0 +1,47 @@
+"""A service that asks for tokens, on each kind of database."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from benchmarks.postgres import create_database
+from benchmarks.server import Server, running_server
+from service.credentials import Role
+from tests.service.access.holders import Guarded, client, make_token, revoke
+from tests.service.tables import Tables, open_tables
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Return a service that asks for tokens, the first of which was made before it began."""
+    if request.param == "postgres":
+        url = create_database(request.getfixturevalue("postgres"), "guarded")
+    else:
+        url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('guarded') / 'guarded.db'}"
+    tokens = {role: make_token(url, role) for role in Role}
+    revoked = make_token(url, Role.ADMIN)
+    revoke(url, revoked)
+    with running_server(url) as server:
+        yield Guarded(server, tokens, revoked)
+
+
+@pytest.fixture(scope="session")
+def kept(guarded: Guarded) -> Iterator[Tables]:
+    """Return a reader of the service's database."""
+    with open_tables(guarded.server.database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def operator(guarded: Guarded) -> Iterator[httpx.Client]:
+    """Return a client that may delete jobs."""
+    with client(guarded.server, guarded.tokens[Role.OPERATOR]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_server() -> Iterator[Server]:
+    """Return a service of one's own, on a SQLite file for which no token was ever made."""
+    with running_server() as server:
+        yield server

@@ -1,0 +1,46 @@
+"""What is recorded stands or falls with what it tells."""
+
+import pytest
+from sqlalchemy import Connection
+
+from service.clock import utc_now
+from service.engine.batch import run_batch
+from service.engine.commands import Command, Delete, Suggest
+from service.store.databases import ServedDatabase
+from tests.service.engine.scenes import Play, registration
+from tests.service.tables import Tables
+
+EVENTS = 'SELECT actor, action, subject FROM "AuditEvent" ORDER BY event_id'
+
+
+def test_a_batch_records_what_its_commands_did_in_their_order(
+    database: ServedDatabase, tables: Tables, play: Play
+) -> None:
+    commands: list[Command] = [
+        Delete("one", "a"),
+        registration("one"),
+        Suggest("one"),
+        registration("one"),
+        Delete("one", "b"),
+        registration("two"),
+    ]
+    outcomes = play(database.transact(lambda connection: run_batch(connection, commands, utc_now())))
+    assert isinstance(outcomes[0], Exception)
+    assert tables.rows(EVENTS) == [
+        ("test", "register job", "one"),
+        ("b", "delete job", "one"),
+        ("test", "register job", "two"),
+    ]
+
+
+def test_a_transaction_that_fails_leaves_neither_the_job_nor_the_record(
+    database: ServedDatabase, tables: Tables, play: Play
+) -> None:
+    def work(connection: Connection) -> None:
+        run_batch(connection, [registration("lost")], utc_now())
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        play(database.transact(work))
+    assert tables.rows(EVENTS) == []
+    assert tables.rows('SELECT * FROM "Job"') == []
