@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from core.records import Specification, Verdict
+from service.errors import Unavailable
+from service.web.links import links_of, operation_id
 from service.web.wire import (
     JobBody,
     JobId,
@@ -30,13 +32,20 @@ _BODIES = (
     ProblemBody,
 )
 _NULL: dict[str, Any] = {"type": "null"}
+_ANYTHING = {"description": "Anything else is answered with a problem of its own."}
+# Headers that an answer of a status always carries.
+_HEADERS: dict[str, dict[str, Any]] = {
+    "503": {
+        name: {"description": "Seconds", "required": True, "schema": {"const": value}}
+        for name, value in Unavailable.headers.items()
+    },
+}
 
 
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
-    refs, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
-    schema: dict[type[msgspec.Struct], dict[str, Any]] = dict(zip(_BODIES, refs, strict=True))
+    schema, components = _schemas()
     job_id = {
         "name": "job_id",
         "in": "query",
@@ -70,6 +79,8 @@ def document() -> dict[str, Any]:
                 "description": description,
                 "content": {"application/problem+json": {"schema": schema[ProblemBody]}},
             }
+            if status in _HEADERS:
+                described["responses"][status]["headers"] = _HEADERS[status]
         return described
 
     def listed(name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -88,7 +99,7 @@ def document() -> dict[str, Any]:
     }
     unavailable = {"503": "Overloaded, stopping, or without a database"}
     well = {"200": ("It is", schema[StateBody])}
-    return {
+    described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "batchbandit",
@@ -166,3 +177,23 @@ def document() -> dict[str, Any]:
         },
         "components": {"schemas": components},
     }
+    _link(described["paths"])
+    return described
+
+
+def _schemas() -> tuple[dict[type[msgspec.Struct], dict[str, Any]], dict[str, Any]]:
+    """Return a reference to each body's schema, and all schemas by name."""
+    refs, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
+    for body, name in ((JobIdsBody, "job_ids"), (ReportsBody, "reports")):
+        listed = components[body.__name__]["properties"][name]
+        listed["items"] = {"anyOf": [listed["items"], _ANYTHING]}
+    return dict(zip(_BODIES, refs, strict=True)), components
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Name every call, and say what can be asked after its answers."""
+    for path, calls in paths.items():
+        for method, call in calls.items():
+            call["operationId"] = operation_id(method, path)
+            for status, links in links_of(call["operationId"]).items():
+                call["responses"][status]["links"] = links

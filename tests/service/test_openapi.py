@@ -39,3 +39,29 @@ def test_every_call_says_what_it_answers(document: dict[str, Any]) -> None:
             assert call["summary"], path
             assert set(call["responses"]) & {"200", "201"}, (path, method)
             assert ("503" in call["responses"]) == (path not in {"/healthz", "/metrics", "/openapi.json"})
+
+
+def test_every_link_leads_to_a_call_and_carries_what_it_takes(document: dict[str, Any]) -> None:
+    calls = {call["operationId"]: call for path in document["paths"].values() for call in path.values()}
+    assert len(calls) == sum(map(len, document["paths"].values()))
+    links = [
+        link
+        for call in calls.values()
+        for response in call["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert {link["operationId"] for link in links} >= {
+        "post_jobs",
+        "post_report",
+        "patch_trials",
+        "delete_jobs",
+    }
+    for link in links:
+        target = calls[link["operationId"]]
+        assert ("requestBody" in link) == ("requestBody" in target)
+        assert link.get("parameters", {}).keys() == {p["name"] for p in target.get("parameters", [])}
+
+
+def test_a_503_says_when_to_come_back(document: dict[str, Any]) -> None:
+    unavailable = document["paths"]["/report"]["post"]["responses"]["503"]
+    assert unavailable["headers"]["Retry-After"]["schema"] == {"const": "1"}
