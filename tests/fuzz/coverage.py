@@ -2,12 +2,12 @@
 
     python -m tests.fuzz.coverage --inputs 1000000
 
-It starts from the recorded corpus; inputs that reach more than it are kept in a folder of their own.
+It starts from the recorded corpus; inputs that reach more than that are kept in build/fuzz, and what breaks
+something beside them.
 """
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import atheris
 import click
@@ -25,11 +25,13 @@ HANG = 5
 
 
 @click.command(help=__doc__)
-@click.option("--inputs", default=20_000, help="How many inputs to try.")
+@click.option("--inputs", default=100_000, help="How many inputs to try.")
 @click.option("--seed", default=0, help="Of the fuzzer; 0: random.")
-@click.option("--found", type=click.Path(path_type=Path, file_okay=False), help="Keep what is found here.")
-def main(inputs: int, seed: int, found: Path | None) -> None:
-    """Fuzz until so many inputs were tried, or one is a finding, which is kept as a file."""
+@click.option(
+    "--found", default="build/fuzz/found", type=click.Path(path_type=Path), help="A folder for what is new."
+)
+def main(inputs: int, seed: int, found: Path) -> None:
+    """Fuzz until so many inputs were tried, or one is a finding."""
     counts = Counts("decoding path")
 
     def try_next(data: bytes) -> None:
@@ -43,13 +45,18 @@ def main(inputs: int, seed: int, found: Path | None) -> None:
             click.echo(counts.line())
             os._exit(0)  # libFuzzer has no other way to stop from within
 
-    with TemporaryDirectory(prefix="batchbandit-fuzz-") as temporary:
-        kept = found or Path(temporary)
-        kept.mkdir(parents=True, exist_ok=True)
-        options = {"max_len": LONGEST_INPUT, "timeout": HANG, "seed": seed, "dict": WORDS, "verbosity": 0}
-        words = [f"-{name}={value}" for name, value in options.items()]
-        atheris.Setup(["batchbandit", *words, str(kept), str(CORPUS)], try_next)
-        atheris.Fuzz()
+    found.mkdir(parents=True, exist_ok=True)
+    options = {
+        "max_len": LONGEST_INPUT,
+        "timeout": HANG,
+        "seed": seed,
+        "dict": WORDS,
+        "verbosity": 0,
+        "artifact_prefix": f"{found}-",
+    }
+    words = [f"-{name}={value}" for name, value in options.items()]
+    atheris.Setup(["batchbandit", *words, str(found), str(CORPUS)], try_next)
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":
