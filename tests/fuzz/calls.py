@@ -26,7 +26,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 ANSWER_LIMIT = 10
 """Seconds after which a request that has no answer hangs."""
 LEAST_EXAMPLES = 10
-MOST_EXAMPLES = 300
+MOST_EXAMPLES = 200
 """For each call, in one round of schemathesis."""
 LARGEST_POWER = 1e40
 MEASURED = (1.0, 1e40)

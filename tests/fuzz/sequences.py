@@ -19,7 +19,7 @@ ANSWER_LIMIT = 10
 
 
 @click.command(help=__doc__)
-@click.option("--inputs", default=2000, help="Requests to send on each kind of database, at least.")
+@click.option("--inputs", default=500, help="Requests to send on each kind of database, at least.")
 @click.option("--postgres/--no-postgres", default=True, help="On Postgres too.")
 def main(inputs: int, *, postgres: bool) -> None:
     """Drive servers of our own."""
