@@ -37,6 +37,7 @@ from tests.service.tables import Tables
 
 STEPS = 40
 """Of a sequence."""
+METRICS = st.lists(st.sampled_from([0.75, 0.5, 0.25]), max_size=16)
 
 
 class Machine(Talker, RuleBasedStateMachine):
@@ -48,10 +49,11 @@ class Machine(Talker, RuleBasedStateMachine):
         """Compare the tables with the model."""
         self.finish()
 
-    @initialize(body=SPECIFICATIONS)
-    def begin(self, body: Body) -> None:
-        """Register a first job."""
+    @initialize(body=SPECIFICATIONS, metrics=METRICS, energy=st.integers(1, 5))
+    def begin(self, body: Body, metrics: list[float], energy: int) -> None:
+        """Register a first job, and let it get far or not."""
         self.register("a", body)
+        self.train("a", metrics, energy)
 
     @rule(name=NAMES, body=SPECIFICATIONS)
     def register(self, name: str, body: Body) -> None:
@@ -109,11 +111,7 @@ class Machine(Talker, RuleBasedStateMachine):
         """End a trial, which may be over, or gone."""
         self.expect(self.protocol.end(trial), "PATCH", "/trials", trial)
 
-    @rule(
-        name=NAMES,
-        metrics=st.lists(st.sampled_from([0.75, 0.5, 0.25]), min_size=1, max_size=10),
-        energy=st.integers(1, 5),
-    )
+    @rule(name=NAMES, metrics=METRICS, energy=st.integers(1, 5))
     def train(self, name: str, metrics: list[float], energy: int) -> None:
         """Run trainings one after the other, so that sequences come to the bandit."""
         for number, metric in enumerate(metrics):
