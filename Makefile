@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml setup.py $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test check format demo bench bench-reference soak clean
+.PHONY: serve test check format demo bench bench-reference soak fuzz clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,8 +45,16 @@ bench-reference: $(VENV)/.installed
 soak: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.soak $(SOAK)
 
+# Inputs made by machine: the decoding path, the OpenAPI document, the protocol; make fuzz INPUTS=100000 tries more.
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
+
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@
 
 clean:

@@ -85,13 +85,21 @@ def test_every_metric_is_documented_and_no_other() -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = re.findall(r"make (serve|test|demo|check|format|bench-reference|bench|soak)\b", README)
+    named = re.findall(r"make (serve|test|demo|check|format|bench-reference|bench|soak|fuzz)\b", README)
     assert set(named) <= targets
     assert {"serve", "test", "demo", "check", "bench"} <= targets
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CHANGELOG.md", "SECURITY.md", "docs/reference.md", "docs/scaling.md"]
+    "document",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "docs/reference.md",
+        "docs/scaling.md",
+        "docs/fuzzing.md",
+    ],
 )
 def test_every_file_that_a_document_links_to_exists(document: str) -> None:
     linked = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / document).read_text())

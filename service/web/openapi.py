@@ -8,10 +8,15 @@ from typing import Any
 import msgspec
 
 from core.records import Specification, Verdict
+from service.engine.commands import Lease, Started
+from service.errors import Unavailable
+from service.web.links import links_of, operation_id
 from service.web.wire import (
+    EndBody,
     JobBody,
     JobId,
     JobIdsBody,
+    Positive,
     ProblemBody,
     ReportBody,
     ReportsBody,
@@ -22,16 +27,27 @@ from service.web.wire import (
 _BODIES = (
     JobBody,
     ReportBody,
+    EndBody,
     TrialBody,
     JobIdsBody,
     ReportsBody,
     Specification,
     Verdict,
     StateBody,
+    Lease,
+    Started,
     ProblemBody,
 )
 UNAVAILABLE = "Overloaded, stopping, or without a database"
 _NULL: dict[str, Any] = {"type": "null"}
+_ANYTHING = {"description": "Anything else is answered with a problem of its own."}
+# Headers that an answer of a status always carries.
+_HEADERS: dict[str, dict[str, Any]] = {
+    "503": {
+        name: {"description": "Seconds", "required": True, "schema": {"const": value}}
+        for name, value in Unavailable.headers.items()
+    },
+}
 
 
 _SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
@@ -41,13 +57,24 @@ _SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "h
 @cache
 def document(guarded: Collection[str]) -> dict[str, Any]:
     """Return the document; the guarded calls, each a method and a path, are those that need a token."""
-    refs, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
-    schema: dict[type[msgspec.Struct], dict[str, Any]] = dict(zip(_BODIES, refs, strict=True))
+    schema, components = _schemas()
     job_id = {
         "name": "job_id",
         "in": "query",
         "required": True,
         "schema": msgspec.json.schema(JobId),
+    }
+
+    in_path = [
+        {"name": "job_id", "in": "path", "required": True, "schema": msgspec.json.schema(JobId)},
+        {"name": "trial_number", "in": "path", "required": True, "schema": msgspec.json.schema(Positive)},
+    ]
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Of a call that is to be carried out once, however often it is asked",
+        "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
     }
 
     def operation(
@@ -108,6 +135,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     {"409": "Registered with another specification", "422": "Invalid specification"}
                     | unavailable,
                     body=JobBody,
+                    parameters=[key],
                 ),
                 "delete": operation(
                     "Delete a job and all that belongs to it",
@@ -126,7 +154,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                         "422": "job_id is missing or impossible",
                     }
                     | unavailable,
-                    parameters=[job_id],
+                    parameters=[job_id, key],
                 ),
             },
             "/report": {
@@ -142,7 +170,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     "End a trial; one without a result has failed",
                     {"200": ("Over", _NULL)},
                     {"404": "Unknown trial", "422": "Invalid body"} | unavailable,
-                    body=TrialBody,
+                    body=EndBody,
                 ),
             },
             "/api/v1/suggestions": {
@@ -151,6 +179,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     {"200": ("A trial or a problem a job, in their order", listed("suggestions", TrialBody))},
                     {"422": "Invalid body; an invalid job_id is a problem of its own"} | unavailable,
                     body=JobIdsBody,
+                    parameters=[key],
                 ),
             },
             "/api/v1/reports": {
@@ -159,6 +188,24 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     {"200": ("A verdict or a problem a report, in their order", listed("verdicts", Verdict))},
                     {"422": "Invalid body; an invalid report is a problem of its own"} | unavailable,
                     body=ReportsBody,
+                    parameters=[key],
+                ),
+            },
+            "/api/v1/jobs/{job_id}/trials/{trial_number}/heartbeat": {
+                "put": operation(
+                    "Renew the lease of a running trial",
+                    {"200": ("The lease", schema[Lease])},
+                    {"404": "No such trial", "409": "The trial is over", "422": "An impossible name"}
+                    | unavailable,
+                    parameters=in_path,
+                ),
+            },
+            "/api/v1/jobs/{job_id}/reset": {
+                "post": operation(
+                    "Start a job over, its history kept",
+                    {"200": ("It starts over", schema[Started])},
+                    {"404": "No such job", "422": "An impossible name"} | unavailable,
+                    parameters=in_path[:1],
                 ),
             },
             "/healthz": {"get": operation("Whether the process answers", well, {})},
@@ -171,13 +218,18 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
     for path, calls in whole["paths"].items():
         for method, call in calls.items():
             _guard(call, schema[ProblemBody], needs_token=f"{method.upper()} {path}" in guarded)
+    _link(whole["paths"])
     return whole
 
 
 def _problems(refusals: dict[str, str], problem: dict[str, Any]) -> dict[str, Any]:
     """Return refusals as the responses that they are."""
     content = {"application/problem+json": {"schema": problem}}
-    return {status: {"description": text, "content": content} for status, text in refusals.items()}
+    return {
+        status: {"description": text, "content": content}
+        | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+        for status, text in refusals.items()
+    }
 
 
 def _guard(operation: dict[str, Any], problem: dict[str, Any], *, needs_token: bool) -> None:
@@ -189,3 +241,21 @@ def _guard(operation: dict[str, Any], problem: dict[str, Any], *, needs_token: b
         refusals["403"] = "The token is not for this call or this job, or a page of another site asks"
         refusals["503"] = UNAVAILABLE
     operation["responses"] |= _problems(refusals, problem)
+
+
+def _schemas() -> tuple[dict[type[msgspec.Struct], dict[str, Any]], dict[str, Any]]:
+    """Return a reference to each body's schema, and all schemas by name."""
+    refs, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
+    for body, name in ((JobIdsBody, "job_ids"), (ReportsBody, "reports")):
+        listed = components[body.__name__]["properties"][name]
+        listed["items"] = {"anyOf": [listed["items"], _ANYTHING]}
+    return dict(zip(_BODIES, refs, strict=True)), components
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Name every call, and say what can be asked after its answers."""
+    for path, calls in paths.items():
+        for method, call in calls.items():
+            call["operationId"] = operation_id(method, path)
+            for status, links in links_of(call["operationId"]).items():
+                call["responses"][status]["links"] = links

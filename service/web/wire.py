@@ -36,7 +36,10 @@ class JobBody(Struct, frozen=True, kw_only=True):
 
     job_id: JobId | None = None
     job_id_prefix: Annotated[str, Meta(max_length=300, pattern=NO_NUL)]
-    batch_sizes: Annotated[list[Positive], Meta(min_length=1, max_length=MOST_BATCH_SIZES)]
+    batch_sizes: Annotated[
+        list[Positive],
+        Meta(min_length=1, max_length=MOST_BATCH_SIZES, extra_json_schema={"uniqueItems": True}),
+    ]
     default_batch_size: Positive
     eta_knob: Annotated[float, Meta(ge=0, le=1)] = 0.5
     beta_knob: Annotated[float, Meta(gt=0)] | None = 2.0

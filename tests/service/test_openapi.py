@@ -49,3 +49,30 @@ def test_every_call_says_whether_it_needs_a_token(document: dict[str, Any]) -> N
             assert call.get("security", []) == ([{"bearer": []}, {"basic": []}] if is_guarded else [])
             assert {scheme for choice in call.get("security", []) for scheme in choice} <= set(schemes)
             assert ("401" in call["responses"]) == is_guarded
+
+
+def test_every_link_leads_to_a_call_and_carries_what_it_takes(document: dict[str, Any]) -> None:
+    calls = {call["operationId"]: call for path in document["paths"].values() for call in path.values()}
+    assert len(calls) == sum(map(len, document["paths"].values()))
+    links = [
+        link
+        for call in calls.values()
+        for response in call["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert {link["operationId"] for link in links} >= {
+        "post_jobs",
+        "post_report",
+        "patch_trials",
+        "delete_jobs",
+    }
+    for link in links:
+        target = calls[link["operationId"]]
+        assert ("requestBody" in link) == ("requestBody" in target)
+        required = {p["name"] for p in target.get("parameters", []) if p["required"]}
+        assert link.get("parameters", {}).keys() == required
+
+
+def test_a_503_says_when_to_come_back(document: dict[str, Any]) -> None:
+    unavailable = document["paths"]["/report"]["post"]["responses"]["503"]
+    assert unavailable["headers"]["Retry-After"]["schema"] == {"const": "1"}

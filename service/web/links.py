@@ -1,0 +1,90 @@
+"""What can be asked after an answer: the links of the OpenAPI document, along the life of a training."""
+
+from typing import Any
+
+Link = dict[str, Any]
+
+_TRIAL = ("job_id", "batch_size", "trial_number")
+
+
+def operation_id(method: str, path: str) -> str:
+    """Return the name of a call in the document, such as ``get_jobs_batch_size``."""
+    return "_".join([method, *path.strip("/").translate(str.maketrans("", "", "{}")).split("/")])
+
+
+def _of_job(call: str, job_id: str) -> Link:
+    return {"operationId": call, "parameters": {"job_id": job_id}}
+
+
+def _of_trial(call: str, trial: str) -> Link:
+    """Link to a call whose body names a trial; what else it has is the caller's."""
+    return {"operationId": call, "requestBody": {name: f"{trial}/{name}" for name in _TRIAL}}
+
+
+_SUGGEST, _DELETE = "get_jobs_batch_size", "delete_jobs"
+_REPORT, _END = "post_report", "patch_trials"
+_BULK_SUGGEST, _BULK_REPORT = "post_api_v1_suggestions", "post_api_v1_reports"
+
+_BEAT = "put_api_v1_jobs_job_id_trials_trial_number_heartbeat"
+_RESET = "post_api_v1_jobs_job_id_reset"
+
+_AFTER_REGISTERING: dict[str, Link] = {
+    "register again": {"operationId": "post_jobs", "requestBody": "$response.body"},
+    "suggest": _of_job(_SUGGEST, "$response.body#/job_id"),
+    "suggest in bulk": {
+        "operationId": _BULK_SUGGEST,
+        "requestBody": {"job_ids": ["$response.body#/job_id", "$response.body#/job_id"]},
+    },
+    "reset": _of_job(_RESET, "$response.body#/job_id"),
+    "delete": _of_job(_DELETE, "$response.body#/job_id"),
+}
+_LINKS: dict[str, dict[str, dict[str, Link]]] = {
+    "post_jobs": {"200": _AFTER_REGISTERING, "201": _AFTER_REGISTERING},
+    _SUGGEST: {
+        "200": {
+            "report": _of_trial(_REPORT, "$response.body#"),
+            "end": _of_trial(_END, "$response.body#"),
+            "heartbeat": {
+                "operationId": _BEAT,
+                "parameters": {
+                    "job_id": "$response.body#/job_id",
+                    "trial_number": "$response.body#/trial_number",
+                },
+            },
+            "suggest another": _of_job(_SUGGEST, "$response.body#/job_id"),
+            "delete the job": _of_job(_DELETE, "$response.body#/job_id"),
+        }
+    },
+    _REPORT: {
+        "200": {
+            "report again": _of_trial(_REPORT, "$request.body#"),
+            "end": _of_trial(_END, "$request.body#"),
+            "suggest": _of_job(_SUGGEST, "$request.body#/job_id"),
+            "delete the job": _of_job(_DELETE, "$request.body#/job_id"),
+        }
+    },
+    _END: {
+        "200": {
+            "end again": _of_trial(_END, "$request.body#"),
+            "report": _of_trial(_REPORT, "$request.body#"),
+            "suggest": _of_job(_SUGGEST, "$request.body#/job_id"),
+        }
+    },
+    _DELETE: {
+        "200": {
+            "delete again": _of_job(_DELETE, "$request.query.job_id"),
+            "suggest": _of_job(_SUGGEST, "$request.query.job_id"),
+        }
+    },
+    _BULK_SUGGEST: {
+        "200": {
+            "report the first": _of_trial(_REPORT, "$response.body#/suggestions/0"),
+            "end the first": _of_trial(_END, "$response.body#/suggestions/0"),
+        }
+    },
+}
+
+
+def links_of(call: str) -> dict[str, dict[str, Link]]:
+    """Return the links from the answers of a call: by status, by what they are for."""
+    return _LINKS.get(call, {})

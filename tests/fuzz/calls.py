@@ -1,0 +1,163 @@
+"""Requests made from the service's own OpenAPI document, by schemathesis, alone and along its links.
+
+    python -m tests.fuzz.calls --inputs 100000
+
+Every check of schemathesis is on, and one more: a refused request has written nothing.
+"""
+
+import io
+import secrets
+import sqlite3
+from contextlib import chdir, closing, redirect_stdout
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.cli import schemathesis as command_line
+
+from benchmarks.server import Server, running_server
+from tests.fuzz.counts import Counts
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+ANSWER_LIMIT = 10
+"""Seconds after which a request that has no answer hangs."""
+LEAST_EXAMPLES = 10
+MOST_EXAMPLES = 200
+"""For each call, in one round of schemathesis."""
+LARGEST_POWER = 1e40
+MEASURED = (1.0, 1e40)
+"""Seconds and joules that make a cost, whatever a job's eta_knob and max_power are."""
+
+
+def watch(counts: Counts, database: sqlite3.Connection) -> None:
+    """Let schemathesis mend its cases, count answers and find refused requests that write.
+
+    There is one request at a time, so that what is written while it runs is its own.
+    """
+    version_before = 0
+    writers: set[str] = set()
+
+    def version() -> int:
+        """Return a number that another connection's commit changes."""
+        found: int = database.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def before_call(_context: object, case: Any, _kwargs: object) -> None:  # noqa: ANN401  (no types without the extra)
+        nonlocal version_before
+        mend(case)
+        version_before = version()
+
+    def after_call(_context: object, case: Any, response: Any) -> None:  # noqa: ANN401
+        counts.note(response.status_code)
+        if response.status_code >= HTTPStatus.BAD_REQUEST and version() != version_before:
+            writers.add(case.id)
+
+    def a_refusal_writes_nothing(_context: object, _response: object, case: Any) -> None:  # noqa: ANN401
+        assert case.id not in writers, "A refused request has written to the database"
+
+    schemathesis.hook(before_call)
+    schemathesis.hook(after_call)
+    schemathesis.check(a_refusal_writes_nothing)
+
+
+def mend(case: Any) -> None:  # noqa: ANN401
+    """Mend what is valid by the document and yet refused, since JSON Schema has no words for it."""
+    if case.meta.generation.mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
+        case.body = in_whole_numbers(case.body)
+        mend_body = {"POST /jobs": mend_job, "POST /report": mend_report}.get(case.operation.label)
+        if mend_body is not None:
+            mend_body(case.body)
+
+
+def in_whole_numbers(value: object) -> Any:  # noqa: ANN401  (any JSON)
+    """Return JSON whose whole numbers are integers: the service takes no 16.0 for a batch size."""
+    match value:
+        case dict():
+            return {name: in_whole_numbers(member) for name, member in value.items()}
+        case list():
+            return [in_whole_numbers(item) for item in value]
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return int(value)
+    return value
+
+
+def mend_job(body: dict[str, Any]) -> None:
+    """Let the members of a specification fit each other."""
+    body["default_batch_size"] = body["batch_sizes"][0]
+    body["max_power"] = min(body["max_power"], LARGEST_POWER)
+    if body.get("job_id") is not None:
+        body["job_id_prefix"] = body["job_id"][: len(body["job_id_prefix"])]
+
+
+def mend_report(body: dict[str, Any]) -> None:
+    """Let seconds and joules make a cost."""
+    for name in ("time", "energy"):
+        body[name] = min(max(body[name], MEASURED[0]), MEASURED[1])
+
+
+def fuzz(server: Server, inputs: int, seed: int) -> Counts:
+    """Send at least so many requests to a server on SQLite."""
+    counts = Counts("schemathesis")
+    with closing(sqlite3.connect(server.database, check_same_thread=False)) as database:
+        watch(counts, database)
+        while counts.inputs < inputs and not counts.findings:
+            before = counts.inputs
+            counts.findings += run(server.url, examples_for(inputs - before), seed)
+            seed += 1
+    return counts
+
+
+def examples_for(inputs: int) -> int:
+    """Return how many examples a call make about so many inputs of a round."""
+    return min(max(inputs // 30, LEAST_EXAMPLES), MOST_EXAMPLES)
+
+
+def run(url: str, examples: int, seed: int) -> int:
+    """Run schemathesis once, in silence unless it finds something; return its exit code."""
+    options = {
+        "--checks": "all",
+        "--phases": "examples,coverage,fuzzing,stateful",
+        "--mode": "all",
+        "--max-examples": str(examples),
+        "--seed": str(seed),
+        "--request-timeout": str(ANSWER_LIMIT),
+        "--generation-database": "none",
+    }
+    words = [
+        "--config-file",
+        str(CONFIGURATION),
+        "run",
+        f"{url}/openapi.json",
+        "--continue-on-failure",
+        "--no-color",
+    ]
+    for option in options.items():
+        words += option
+    told, code = io.StringIO(), 0
+    try:
+        with TemporaryDirectory() as folder, chdir(folder), redirect_stdout(told):  # it keeps a cache in .
+            command_line.main(words)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    if code:
+        click.echo(told.getvalue())
+    return code
+
+
+@click.command(help=__doc__)
+@click.option("--inputs", default=500, help="Requests to send, at least.")
+@click.option("--seed", default=None, type=int, help="Of the first round; random without.")
+def main(inputs: int, seed: int | None) -> None:
+    """Fuzz a server of our own."""
+    with running_server() as server:
+        counts = fuzz(server, inputs, secrets.randbits(31) if seed is None else seed)
+    click.echo(counts.line())
+    raise SystemExit(bool(counts.findings))
+
+
+if __name__ == "__main__":
+    main()
