@@ -41,7 +41,7 @@ def run_batch(
     now = now or moment or reading.moment(connection)
     repetitions = find_repetitions(connection, commands, now - timedelta(seconds=key_seconds))
     outcomes: list[object] = [UNANSWERED] * len(commands)
-    carried_out: list[tuple[Command, object]] = []
+    carried_out: list[int] = []
     for wave in waves(commands):
         for index in wave:
             once = commands[index].once
@@ -53,13 +53,14 @@ def run_batch(
         )
         for index, outcome in zip(new, settled, strict=True):
             outcomes[index] = outcome
-            carried_out.append((commands[index], outcome))
+            carried_out.append(index)
             once = commands[index].once
             if once is not None:
                 repetitions.keep(once, outcome, now)
     write(connection, dossiers.values())
     writing.keep_answers(connection, repetitions.given, repetitions.expired)
-    audit.record(connection, list(happenings(carried_out, now)))
+    done = [(commands[index], outcomes[index]) for index in sorted(carried_out)]
+    audit.record(connection, list(happenings(done, now)))
     return outcomes
 
 
