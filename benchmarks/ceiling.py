@@ -20,6 +20,7 @@ from starlette.routing import Route
 from benchmarks.server import Child, free_port, launch, stop
 from service.serving import configuration, spare_collections
 from service.web.answers import Answer
+from service.web.connection import Clients, Limits
 from service.web.observation import Observed
 from service.web.routes import Handler, Resource, calls
 
@@ -57,7 +58,7 @@ def create_ceiling() -> Starlette:
 
 def serve(port: int) -> None:
     """Serve the application as ``batchbandit serve`` serves the service's."""
-    server = uvicorn.Server(configuration(create_ceiling()))
+    server = uvicorn.Server(configuration(create_ceiling(), Clients(Limits())))
     spare_collections()
     with socket.create_server(("127.0.0.1", port)) as listener:
         server.run(sockets=[listener])

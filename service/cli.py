@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+import msgspec
 
 from service import serving
 from service.errors import OpeningError
@@ -17,6 +18,7 @@ from service.serving import Settings
 from service.store import adoption, partitioning
 from service.store.databases import ensure_shareable, open_database
 from service.store.partitioning import MOST_PARTITIONS
+from service.web.connection import Limits
 from service.workers import Workers
 
 database_url = click.option(
@@ -95,9 +97,42 @@ def main() -> None:
     show_envvar=True,
     help="How long to go on serving after SIGTERM while /readyz answers 503.",
 )
+@click.option(
+    "--connection-limit",
+    envvar="BATCHBANDIT_CONNECTION_LIMIT",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    show_envvar=True,
+    help="Connections a worker; one more takes the place of the one that has been idle the longest.",
+)
+@click.option(
+    "--client-seconds",
+    envvar="BATCHBANDIT_CLIENT_SECONDS",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=20.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long a client may take to send a head, to send a body, and to take an answer.",
+)
+@click.option(
+    "--keep-alive-seconds",
+    envvar="BATCHBANDIT_KEEP_ALIVE_SECONDS",
+    type=click.FloatRange(0, 86400),
+    default=75.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long a connection may be idle between two requests.",
+)
 @database_url
 def serve(
-    host: str, port: int, queue_limit: int, workers: int, drain_seconds: float, database_url: str
+    host: str,
+    port: int,
+    queue_limit: int,
+    workers: int,
+    drain_seconds: float,
+    database_url: str,
+    **limits: float,
 ) -> None:
     """Run the service until SIGTERM or SIGINT."""
     with listening(host, port) as listener:
@@ -105,7 +140,9 @@ def serve(
             if workers > 1:
                 ensure_shareable(database_url)
             database = open_database(database_url)
-        settings = Settings(database_url, queue_limit, drain_seconds)
+        settings = Settings(
+            database_url, queue_limit, drain_seconds, msgspec.convert(limits, Limits, strict=True)
+        )
         said = f"batchbandit serves {database.name} on {url_of(listener)}"
         if workers == 1:
             click.echo(said, err=True)

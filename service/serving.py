@@ -1,19 +1,30 @@
 """A process that serves: uvicorn around the application, until a signal."""
 
+import asyncio
 import gc
+import logging
+import resource
 import signal
 import socket
 import time
+from functools import partial
 from types import FrameType
 
+import msgspec
 import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 
 from service.store.databases import ServedDatabase
 from service.web.app import create_app
+from service.web.connection import Clients, Connection, Limits
+
+log = logging.getLogger("batchbandit.serving")
 
 SHUTDOWN_SECONDS = 10
+"""How long the last answers may take."""
+OTHER_FILES = 100
+"""What a process may have open beside the connections of its clients."""
 GARBAGE_THRESHOLD = 10_000
 """How many more objects there may be before cycles of them are looked for."""
 
@@ -22,20 +33,21 @@ class Settings(Struct, frozen=True):
     """How to serve.
 
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
-    while all else goes on, so that balancers look elsewhere first.
+    while all else goes on, so that balancers look elsewhere first. ``limits`` are those of the clients.
     """
 
     database_url: str
     queue_limit: int
     drain_seconds: float
+    limits: Limits = Limits()
 
 
-def configuration(app: Starlette) -> uvicorn.Config:
-    """Return how uvicorn serves an application."""
+def configuration(app: Starlette, clients: Clients) -> uvicorn.Config:
+    """Return how uvicorn serves an application to clients."""
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=partial(Connection, clients),  # type: ignore[arg-type]  # uvicorn calls it, class or not
         ws="none",
         lifespan="on",
         access_log=False,
@@ -49,9 +61,10 @@ def configuration(app: Starlette) -> uvicorn.Config:
 class DrainingServer(uvicorn.Server):
     """A server that says for a while that it will stop, and then stops."""
 
-    def __init__(self, app: Starlette, drain_seconds: float) -> None:
-        super().__init__(configuration(app))
+    def __init__(self, app: Starlette, clients: Clients, drain_seconds: float) -> None:
+        super().__init__(configuration(app, clients))
         self._app = app
+        self._clients = clients
         self._drain_seconds = drain_seconds
         self._stops_at = float("inf")
 
@@ -68,7 +81,8 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(signal.SIGTERM, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when the time is up."""
+        """Let go of clients that take too long; stop when the time is up."""
+        self._clients.expire(asyncio.get_running_loop().time())
         if time.monotonic() >= self._stops_at:
             self._stops_at = float("inf")
             super().handle_exit(signal.SIGTERM, None)
@@ -77,12 +91,33 @@ class DrainingServer(uvicorn.Server):
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
-    server = DrainingServer(create_app(database, settings.queue_limit), settings.drain_seconds)
+    clients = Clients(within_open_files(settings.limits))
+    server = DrainingServer(create_app(database, settings.queue_limit), clients, settings.drain_seconds)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, server.handle_exit)
     spare_collections()
     server.run(sockets=[listener])
+
+
+def within_open_files(limits: Limits) -> Limits:
+    """Let this process open the files that its connections are, or return limits with fewer connections."""
+    wanted = limits.connection_limit + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            fewer = max(1, soft - OTHER_FILES)
+            log.warning(
+                "this process may open %d files (ulimit -n) and serves %d connections at a time, not %d; "
+                "allow it more, or lower --connection-limit",
+                soft,
+                fewer,
+                limits.connection_limit,
+            )
+            return msgspec.structs.replace(limits, connection_limit=fewer)
+    return limits
 
 
 def spare_collections() -> None:
