@@ -23,6 +23,8 @@ log = logging.getLogger("batchbandit.serving")
 
 SHUTDOWN_SECONDS = 10
 """How long the last answers may take."""
+DATABASE_SECONDS = 8
+"""How much of that the database has, before those who wait for it are told that they waited in vain."""
 OTHER_FILES = 100
 """What a process may have open beside the connections of its clients."""
 GARBAGE_THRESHOLD = 10_000
@@ -87,6 +89,14 @@ class DrainingServer(uvicorn.Server):
             self._stops_at = float("inf")
             super().handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted, without the database where it takes too long."""
+        self._clients.is_stopping = True
+        loop = asyncio.get_running_loop()
+        giving_up = loop.call_later(DATABASE_SECONDS, self._app.state.engine.give_up)
+        await super().shutdown(sockets)
+        giving_up.cancel()
 
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:

@@ -114,13 +114,15 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401  (as uvicorn has it)
         """Take the place of the connection that has waited longest where there is none left."""
         super().connection_made(transport)
-        limit = self._clients.connection_limit
         if self._clients.is_stopping:
             self.transport.close()
-        elif len(self.connections) > limit and not self._clients.give_way():
-            self.refuse(Overloaded(f"{limit} connections are at work already; try again in a moment."))
-        else:
-            self._settle()
+            return
+        limit = self._clients.connection_limit
+        while len(self.connections) > limit:
+            if not self._clients.give_way():
+                self.refuse(Overloaded(f"{limit} connections are at work already; try again in a moment."))
+                return
+        self._settle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""

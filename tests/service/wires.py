@@ -1,9 +1,10 @@
 """Bare connections to a server, for what no client library would send."""
 
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import parse_headers
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks.server import Child, free_port, launch, stop
+from tests.service.talk import Api
 
 PROGRAM = str(Path(sys.executable).parent / "batchbandit")
 PATIENCE = 20.0
@@ -113,3 +115,24 @@ def call(line: str, body: object, *headers: str) -> bytes:
     """Return a request with a JSON body."""
     content = msgspec.json.encode(body)
     return head(line, f"Content-Length: {len(content)}", *headers) + content
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Hold the write lock of a SQLite file, as another program would."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def registered(url: str) -> str:
+    """Return the name of a new job."""
+    with httpx.Client(base_url=url, trust_env=False) as http:
+        return str(Api(http).register()["job_id"])
+
+
+def status(client: Wire) -> int | None:
+    """Return how a client is answered, None where it is hung up on."""
+    answer = client.answer()
+    return None if answer is None else answer.status
