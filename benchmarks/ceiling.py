@@ -20,7 +20,7 @@ from starlette.routing import Route
 from benchmarks.server import Child, free_port, launch, stop
 from service.serving import configuration, spare_collections
 from service.web.answers import Answer
-from service.web.connection import Clients, Limits
+from service.web.clients import Clients, Limits
 from service.web.observation import Observed
 from service.web.routes import Handler, Resource, calls
 

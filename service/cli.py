@@ -18,7 +18,7 @@ from service.serving import Settings
 from service.store import adoption, partitioning
 from service.store.databases import ensure_shareable, open_database
 from service.store.partitioning import MOST_PARTITIONS
-from service.web.connection import Limits
+from service.web.clients import Limits
 from service.workers import Workers
 
 database_url = click.option(

@@ -17,7 +17,8 @@ from starlette.applications import Starlette
 
 from service.store.databases import ServedDatabase
 from service.web.app import create_app
-from service.web.connection import Clients, Connection, Limits
+from service.web.clients import Clients, Limits
+from service.web.connection import Connection
 
 log = logging.getLogger("batchbandit.serving")
 

@@ -1,15 +1,13 @@
 """Connections to clients that are many, slow, silent or hostile: uvicorn's, with limits.
 
 No part of a request reaches the application: it is begun when all of it is here. Wherever the service waits
-for its client, for a head, a body, the next request, or for an answer to be taken, the connection stands in a
-queue of those that do; it is ended when it has stood there for too long, and gives way where there are too
-many.
+for its client, the connection stands in a queue; one that has stood there for too long is ended, and where
+there are too many, the one that has waited longest gives way.
 """
 
 from typing import Any
 
 import httptools
-from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import metrics
@@ -23,6 +21,7 @@ from service.errors import (
     Unavailable,
 )
 from service.web.answers import refusal_of
+from service.web.clients import Clients, Queue
 from service.web.observation import OTHER
 
 HEAD_LIMIT = 1 << 16
@@ -30,68 +29,12 @@ HEAD_LIMIT = 1 << 16
 BODY_LIMIT = 1 << 20
 """Bytes of a body."""
 FRAMED_LIMIT = 8 * BODY_LIMIT
-"""Bytes of a body as it is sent, with the frames of its chunks and what follows them."""
+"""Bytes of a body as it is sent, its chunks' frames and trailers included."""
 PARTIAL_BODIES_LIMIT = 64 * BODY_LIMIT
 """Bytes of bodies, in all connections, whose rest is awaited."""
 MOST_PIPELINED = 8
 """Requests that a client may send ahead while one is answered."""
-PARTING_SECONDS = 5.0
-"""How long what a client goes on sending is dropped, so that it reads the last answer and not of a reset."""
-
 VERSIONS = ("1.1", "1.0")
-
-
-class Limits(Struct, frozen=True):
-    """What the clients of a process may take up.
-
-    ``connection_limit`` may be open. A client may take ``client_seconds`` for a head, counted from its first
-    byte or from the connection, as many for a body and for an answer, and may be silent between two requests
-    for ``keep_alive_seconds``.
-    """
-
-    connection_limit: int = 5000
-    client_seconds: float = 20.0
-    keep_alive_seconds: float = 75.0
-
-
-class Queue(dict["Connection", float]):
-    """Connections that await the same of their clients, and since when; who came first is first."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds = seconds
-
-    def first(self) -> "Connection":
-        """Return the connection that has waited longest."""
-        return next(iter(self))
-
-
-class Clients:
-    """The connections of a process that await something of their clients."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.connection_limit = limits.connection_limit
-        self.is_stopping = False
-        self.heads = Queue(limits.client_seconds)
-        self.bodies = Queue(limits.client_seconds)
-        self.readers = Queue(limits.client_seconds)
-        self.idle = Queue(limits.keep_alive_seconds)
-        self.parting = Queue(PARTING_SECONDS)
-        self.partial_bytes = 0
-        self._queues = (self.heads, self.bodies, self.readers, self.idle, self.parting)
-
-    def expire(self, now: float) -> None:
-        """End the waiting of all that have waited for too long; ``now`` is the loop's time."""
-        for queue in self._queues:
-            while queue and now - queue[queue.first()] > queue.seconds:
-                queue.first().expire()
-
-    def give_way(self) -> bool:
-        """Drop the connection that has waited longest of all; tell whether there was one."""
-        queues = [queue for queue in self._queues if queue]
-        if queues:
-            min(queues, key=lambda queue: queue[queue.first()]).first().drop()
-        return bool(queues)
 
 
 class Connection(HttpToolsProtocol):
@@ -107,7 +50,7 @@ class Connection(HttpToolsProtocol):
         self._request_bytes = 0
         self._body_bytes = 0
         self._begun: tuple[Any, Any] | None = None
-        self._is_answering = False
+        self._answered: Any = None
         self._refusal: ServiceError | None = None
         self._has_parted = False
 
@@ -126,6 +69,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        self._hang_up()
         self._forget_part()
         self._stand(None)
         super().connection_lost(exc)
@@ -201,7 +145,7 @@ class Connection(HttpToolsProtocol):
         if cycle.more_body:
             self._begun = (cycle, app)
         else:
-            self._is_answering = True
+            self._answered = cycle
             super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
@@ -220,6 +164,7 @@ class Connection(HttpToolsProtocol):
         """Let the application answer a request that is whole."""
         super().on_message_complete()
         self._request_bytes = 0
+        self._stand(None)  # what follows it in the same data is waited for anew
         if self._begun is not None and not self._begun[0].more_body:
             begun, self._begun = self._begun, None
             self._start_asgi_task(*begun)
@@ -243,10 +188,10 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for it: as uvicorn does, without a timer a request."""
         self.server_state.total_requests += 1
-        self._is_answering = False
+        self._answered = None
         if self.pipeline and not self.transport.is_closing():
             self._start_asgi_task(*self.pipeline.pop())
-        if self._refusal is not None and not self._is_answering:
+        if self._refusal is not None and self._answered is None:
             self._part(self._refusal)
         if not self.transport.is_closing():
             self.flow.resume_reading()
@@ -306,14 +251,20 @@ class Connection(HttpToolsProtocol):
     def drop(self) -> None:
         """End the connection without a word."""
         self._stand(None)
+        self._hang_up()
         self.connections.discard(self)
         self.transport.abort()
+
+    def _hang_up(self) -> None:
+        """Keep what is answered from being written; uvicorn thinks of the last request alone."""
+        if self._answered is not None:
+            self._answered.disconnected = True
 
     def refuse(self, error: ServiceError) -> None:
         """Answer what the client is sending with a problem, once it has the answers that it is owed."""
         self._refusal = error
         self._forget_part()
-        if not self._is_answering:
+        if self._answered is None:
             self._part(error)
         self._settle()
 

@@ -1,5 +1,6 @@
 """Clients that are slow, silent, greedy or hostile: refused with a sentence, and nothing written."""
 
+import re
 import shutil
 import socket
 import sqlite3
@@ -288,15 +289,24 @@ def test_requests_sent_ahead_are_bounded(impatient: Child) -> None:
 
 def test_a_client_that_does_not_read_is_hung_up_on(impatient: Child) -> None:
     client = Wire(impatient.url, receive_buffer=4096)
+    before = refusals(impatient)
     with closing(client), pytest.raises(ConnectionError):
         send_on_and_on(client)
+    assert refusals(impatient) == before, "it has not been refused for sending too much ahead"
+
+
+def refusals(server: Child) -> list[str]:
+    """Return how often connections were refused with 503."""
+    figures = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    return re.findall(r'requests_total{call="other",status="503"} .*', figures)
 
 
 def send_on_and_on(client: Wire) -> None:
     """Send requests and read no answer: until no more are read from it, and then until it is hung up on."""
-    requests = head("GET /openapi.json") * 8
+    request = call("POST /api/v1/suggestions", {"job_ids": ["nobody"] * 1000})
     while True:
-        client.send(requests)
+        client.send(request)
+        time.sleep(0.05)
 
 
 def test_parts_of_bodies_are_not_kept_without_end(impatient: Child) -> None:
