@@ -108,7 +108,7 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _plain_head(self) -> bytes:
-        version = self.scope["http_version"].encode()
+        version = self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % header for header in self.scope["headers"] if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])

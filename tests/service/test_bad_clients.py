@@ -262,11 +262,13 @@ def test_a_body_is_asked_for_where_a_client_expects_that(impatient: Child) -> No
         assert answer.status == 422
 
 
-def test_a_client_of_http_1_0_is_answered_and_hung_up_on(impatient: Child) -> None:
-    with wire(impatient.url, b"GET /healthz HTTP/1.0\r\n\r\n") as client:
+@pytest.mark.parametrize("offer", ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n"], ids=["plain", "offering"])
+def test_a_client_of_http_1_0_is_answered_and_hung_up_on(impatient: Child, offer: str) -> None:
+    with wire(impatient.url, f"GET /healthz HTTP/1.0\r\n{offer}\r\n".encode()) as client:
         answer = client.answer()
         assert answer is not None
         assert answer.status == 200
+        assert answer.headers["connection"] == "close"
         assert client.is_closed()
 
 
