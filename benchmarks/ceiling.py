@@ -21,6 +21,7 @@ from benchmarks.server import Child, free_port, launch, stop
 from service.serving import configuration, spare_collections
 from service.web.access import Handler, public
 from service.web.answers import Answer
+from service.web.clients import Clients, Limits
 from service.web.observation import Observed
 from service.web.routes import Resource
 
@@ -56,7 +57,7 @@ def create_ceiling() -> Starlette:
 
 def serve(port: int) -> None:
     """Serve the application as ``batchbandit serve`` serves the service's."""
-    server = uvicorn.Server(configuration(create_ceiling()))
+    server = uvicorn.Server(configuration(create_ceiling(), Clients(Limits())))
     spare_collections()
     with socket.create_server(("127.0.0.1", port)) as listener:
         server.run(sockets=[listener])

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+import msgspec
 
 from service import serving
 from service.exposure import Exposure, exposure_of
@@ -18,6 +19,7 @@ from service.store.databases import ensure_shareable, open_database, run_beside
 from service.store.partitioning import MOST_PARTITIONS
 from service.tls import Certificate
 from service.token_commands import token
+from service.web.clients import Limits
 from service.workers import Workers
 
 
@@ -82,6 +84,33 @@ def main() -> None:
     help="How long the first answer to a call with an Idempotency-Key is kept.",
 )
 @click.option(
+    "--connection-limit",
+    envvar="BATCHBANDIT_CONNECTION_LIMIT",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    show_envvar=True,
+    help="Connections a worker; one more takes the place of the one that has been idle the longest.",
+)
+@click.option(
+    "--client-seconds",
+    envvar="BATCHBANDIT_CLIENT_SECONDS",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=20.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long a client may take to send a head, to send a body, and to take an answer.",
+)
+@click.option(
+    "--keep-alive-seconds",
+    envvar="BATCHBANDIT_KEEP_ALIVE_SECONDS",
+    type=click.FloatRange(0, 86400),
+    default=75.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long a connection may be idle between two requests.",
+)
+@click.option(
     "--allowed-host",
     "allowed_hosts",
     type=HostName(),
@@ -125,6 +154,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
     tls_certificate: str | None,
     tls_key: str | None,
     database_url: str,
+    **limits: float,
 ) -> None:
     """Run the service until SIGTERM or SIGINT."""
     certificate = certificate_of(tls_certificate, tls_key)
@@ -135,7 +165,15 @@ def serve(  # noqa: PLR0913  (the options of the command)
                 ensure_shareable(database_url)
             ensure_guarded(exposure, host, database_url)
             database = open_database(database_url)
-        settings = Settings(database_url, queue_limit, drain_seconds, key_seconds, exposure, certificate)
+        settings = Settings(
+            database_url,
+            queue_limit,
+            drain_seconds,
+            key_seconds,
+            exposure,
+            certificate,
+            msgspec.convert(limits, Limits),
+        )
         said = f"batchbandit serves {database.name} on {url_of(listener, 'https' if certificate else 'http')}"
         if workers == 1:
             click.echo(said, err=True)

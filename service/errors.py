@@ -2,7 +2,10 @@
 
 ServiceError
 ├── InvalidRequest            422
+├── MalformedRequest          400
+├── HeadTooLarge              431
 ├── BodyTooLarge              413
+├── RequestTimeout            408
 ├── Unauthorized              401
 ├── Forbidden                 403
 ├── ForeignOrigin             403
@@ -67,16 +70,46 @@ class InvalidRequest(ServiceError):
         self.flaws = flaws
 
 
+class MalformedRequest(ServiceError):
+    """What came is not HTTP/1.1, or HTTP that could be read in two ways."""
+
+    status = HTTPStatus.BAD_REQUEST
+    problem = "malformed-request"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The request is not well-formed HTTP/1.1 ({reason}); send it anew.")
+
+
+class HeadTooLarge(ServiceError):
+    """The request line and the headers are past the limit."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    problem = "head-too-large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Request line and headers are larger than {limit} bytes; send smaller ones.")
+
+
 class BodyTooLarge(ServiceError):
     """The body is past the limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     problem = "body-too-large"
-    # Else the rest of the body would be read and dropped.
-    headers: ClassVar[dict[str, str]] = {"Connection": "close"}
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than {limit} bytes; send a smaller one.")
+
+
+class RequestTimeout(ServiceError):
+    """The client took too long to send a request."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    problem = "request-timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The request was not whole within {seconds:g} s and nothing was done; send it anew."
+        )
 
 
 class Unauthorized(ServiceError):

@@ -1,11 +1,16 @@
 """A process that serves: uvicorn around the application, until a signal."""
 
+import asyncio
 import gc
+import logging
+import resource
 import signal
 import socket
 import time
+from functools import partial
 from types import FrameType
 
+import msgspec
 import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
@@ -14,15 +19,24 @@ from service.exposure import Exposure
 from service.store.databases import ServedDatabase
 from service.tls import Certificate
 from service.web.app import create_app
+from service.web.clients import Clients, Limits
+from service.web.connection import Connection
+
+log = logging.getLogger("batchbandit.serving")
 
 SHUTDOWN_SECONDS = 10
+"""How long the last answers may take."""
+DATABASE_SECONDS = 8
+"""How much of that the database has, before those who wait for it are told that they waited in vain."""
+OTHER_FILES = 100
+"""What a process may have open beside the connections of its clients."""
 HEADERS = [
     ("Cache-Control", "no-store"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 ]
-"""Of every answer, also of what uvicorn refuses by itself."""
+"""Of every answer, also of what is refused before there is a request."""
 TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
 GARBAGE_THRESHOLD = 10_000
 """How many more objects there may be before cycles of them are looked for."""
@@ -34,6 +48,7 @@ class Settings(Struct, frozen=True):
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
     while all else goes on, so that balancers look elsewhere first. For ``key_seconds`` a call that comes
     again with its ``Idempotency-Key`` is answered as it was first. With a ``certificate`` it speaks TLS.
+    ``limits`` are those of the clients.
     """
 
     database_url: str
@@ -42,14 +57,15 @@ class Settings(Struct, frozen=True):
     key_seconds: float
     exposure: Exposure
     certificate: Certificate | None = None
+    limits: Limits = Limits()
 
 
-def configuration(app: Starlette, certificate: Certificate | None = None) -> uvicorn.Config:
-    """Return how uvicorn serves an application, with a certificate over TLS."""
+def configuration(app: Starlette, clients: Clients, certificate: Certificate | None = None) -> uvicorn.Config:
+    """Return how uvicorn serves an application to clients, with a certificate over TLS."""
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=partial(Connection, clients),  # type: ignore[arg-type]  # uvicorn calls it, class or not
         ws="none",
         lifespan="on",
         access_log=False,
@@ -65,9 +81,10 @@ def configuration(app: Starlette, certificate: Certificate | None = None) -> uvi
 class DrainingServer(uvicorn.Server):
     """A server that says for a while that it will stop, and then stops."""
 
-    def __init__(self, app: Starlette, settings: Settings) -> None:
-        super().__init__(configuration(app, settings.certificate))
+    def __init__(self, app: Starlette, clients: Clients, settings: Settings) -> None:
+        super().__init__(configuration(app, clients, settings.certificate))
         self._app = app
+        self._clients = clients
         self._drain_seconds = settings.drain_seconds
         self._stops_at = float("inf")
 
@@ -84,22 +101,52 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(signal.SIGTERM, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when the time is up."""
+        """Let go of clients that take too long; stop when the time is up."""
+        self._clients.expire(asyncio.get_running_loop().time())
         if time.monotonic() >= self._stops_at:
             self._stops_at = float("inf")
             super().handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted, without the database where it takes too long."""
+        self._clients.is_stopping = True
+        loop = asyncio.get_running_loop()
+        giving_up = loop.call_later(DATABASE_SECONDS, self._app.state.engine.give_up)
+        await super().shutdown(sockets)
+        giving_up.cancel()
+
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
+    clients = Clients(within_open_files(settings.limits))
     app = create_app(database, settings.queue_limit, settings.key_seconds, settings.exposure)
-    server = DrainingServer(app, settings)
+    server = DrainingServer(app, clients, settings)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, server.handle_exit)
     spare_collections()
     server.run(sockets=[listener])
+
+
+def within_open_files(limits: Limits) -> Limits:
+    """Let this process open the files that its connections are, or return limits with fewer connections."""
+    wanted = limits.connection_limit + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            fewer = max(1, soft - OTHER_FILES)
+            log.warning(
+                "this process may open %d files (ulimit -n) and serves %d connections at a time, not %d; "
+                "allow it more, or lower --connection-limit",
+                soft,
+                fewer,
+                limits.connection_limit,
+            )
+            return msgspec.structs.replace(limits, connection_limit=fewer)
+    return limits
 
 
 def spare_collections() -> None:

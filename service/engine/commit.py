@@ -26,6 +26,11 @@ QUIET_PASSES = 5
 # While the database is away, a transaction takes all the time it may, and clients forget what waits for it.
 PATIENCE_SECONDS = 15.0
 
+UNFINISHED = (
+    "The service stops and the database has not answered: what was asked for may or may not have been done; "
+    "ask again."
+)
+
 
 class Database(Protocol):
     """What the engine needs of a store."""
@@ -62,6 +67,7 @@ class GroupCommit:
         self._key_seconds = key_seconds
         self._waiting: deque[Group] = deque()
         self._num_waiting = 0
+        self._in_flight: list[Group] = []
         self._arrival = asyncio.Event()
         self._is_closing = False
         self._loop_task: asyncio.Task[None] | None = None
@@ -113,11 +119,20 @@ class GroupCommit:
                 await self._arrival.wait()
                 continue
             groups = [group for group in self._take() if self._is_awaited(group)]
+            self._in_flight = groups
             commands = [command for group in groups for command in group.commands]
             outcomes = iter(await self._commit(commands) if commands else [])
             for group in groups:
                 group.answer(list(islice(outcomes, len(group.commands))))
             await self._settle()
+
+    def give_up(self) -> None:
+        """Answer all who wait now, whatever becomes of the transaction in flight, and accept nothing more."""
+        self._is_closing = True
+        for group in self._in_flight:
+            group.answer([DatabaseUnavailable(UNFINISHED)] * len(group.commands))
+        for group in self._waiting:
+            group.answer([DatabaseUnavailable()] * len(group.commands))
 
     def _is_awaited(self, group: Group) -> bool:
         """Tell whether somebody waits; who has waited too long is answered that nothing was done."""

@@ -69,6 +69,11 @@ def problem_of(error: Exception) -> ProblemBody:
     return problem(ServiceError.problem, ServiceError.status, sentence)
 
 
+def refusal_of(error: ServiceError) -> Response:
+    """Return the answer that a refusal is."""
+    return answer(problem_of(error), error.status, "application/problem+json", error.headers)
+
+
 async def refusal(request: Request, error: Exception) -> Response:
     """Answer for whatever a route raised: the one place where exceptions become answers."""
     headers: Mapping[str, str] = {}
@@ -82,8 +87,10 @@ async def refusal(request: Request, error: Exception) -> Response:
                 sentence = f"There is nothing at {request.url.path[:100]}; /openapi.json lists the calls."
             body = problem(status.phrase.lower().replace(" ", "-"), status, sentence)
             headers = error.headers or {}
+        case ServiceError():
+            return refusal_of(error)
         case _:
             body = problem_of(error)
             # uvicorn closes the connection after a fault: a client that is not told would send on it.
-            headers = error.headers if isinstance(error, ServiceError) else {"Connection": "close"}
+            headers = {"Connection": "close"}
     return answer(body, HTTPStatus(body.status), "application/problem+json", headers)

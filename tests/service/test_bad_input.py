@@ -67,7 +67,7 @@ JOB_FLAWS: list[tuple[str, Any]] = [
     ("batch_sizes", 16),
     ("batch_sizes", {"16": 16}),
     ("batch_sizes", list(range(1, 1002))),
-    ("batch_sizes", list(range(1, 100_001))),
+    ("batch_sizes", list(range(1, 40_001))),
     ("default_batch_size", ...),
     ("default_batch_size", 64),
     ("default_batch_size", 0),
@@ -186,9 +186,22 @@ def test_what_a_client_made_up_is_not_sent_back_whole(http: httpx.Client) -> Non
         refused(http.post("/report", content=text), 422)
 
 
-def test_a_large_body_of_many_values_is_refused_in_no_time(http: httpx.Client) -> None:
-    text = '{"metric": NaN, "u": [' + "[1]," * 250_000 + "NaN]}"
+@pytest.mark.parametrize("call", ["/report", "/api/v1/reports"])
+@pytest.mark.parametrize("unit", ["[1],", "{},", "1,", '"\\ud800",'])
+def test_a_body_of_too_many_values_is_not_looked_at(http: httpx.Client, call: str, unit: str) -> None:
+    text = '{"metric": NaN, "u": [' + unit * 55_000 + "1]}"
+    assert "50000" in refused(http.post(call, content=text), 422)["message"]
+
+
+def test_a_large_body_of_fewer_values_is_looked_through(http: httpx.Client) -> None:
+    text = '{"metric": NaN, "u": [' + "[1]," * 24_000 + "NaN]}"
     assert refused(http.post("/report", content=text), 422)["detail"][0]["loc"][:2] == ["body", "u"]
+
+
+def test_a_large_body_of_long_numbers_is_fine(http: httpx.Client) -> None:
+    report = report_body({"job_id": "nobody", "batch_size": 8, "trial_number": 1}, unknown="@")
+    text = json.dumps(report).replace('"@"', "[" + ",".join(["9" * 299] * 3000) + "]")
+    assert refused(http.post("/report", content=text), 400)["type"].endswith(":unknown-job")
 
 
 DEEP = 100_000

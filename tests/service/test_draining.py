@@ -1,0 +1,101 @@
+"""SIGTERM: no new work, answers to all that was accepted, exit code 0, whatever clients and databases do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import asyncpg
+
+from benchmarks.server import Child, stop
+from tests.service.wires import head, locked, registered, serving, status, wire
+
+HEALTH = head("GET /healthz")
+OVERDUE = "timeout graceful shutdown exceeded"
+"""What uvicorn logs where it stops waiting for connections that are open yet."""
+
+
+def test_clients_that_are_not_served_do_not_hold_the_end_up(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, ExitStack() as opened:
+        silent = opened.enter_context(wire(server.url))
+        idle = opened.enter_context(wire(server.url, HEALTH))
+        assert status(idle) == 200
+        parted = opened.enter_context(wire(server.url, b"nonsense\r\n\r\n"))
+        assert status(parted) == 400
+        halves = [
+            opened.enter_context(wire(server.url, half))
+            for half in (
+                b"GET /heal",
+                head("POST /report", "Content-Length: 100") + b"{",
+                head("POST /report", "Transfer-Encoding: chunked") + b"1\r\n{\r\n",
+            )
+        ]
+        later = opened.enter_context(wire(server.url, HEALTH + b"POST /rep"))
+        assert status(later) == 200
+        time.sleep(0.2)
+        assert stop(server) == 0
+        assert silent.is_closed()
+        assert idle.is_closed()
+        assert parted.is_closed()
+        for client in [*halves, later]:
+            answer = client.answer()
+            assert answer is not None
+            assert (answer.status, answer.problem()) == (503, "unavailable")
+            assert client.is_closed()
+        assert OVERDUE not in server.log.read_text()
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_what_was_accepted_is_answered_and_nothing_after_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, ExitStack() as opened:
+        suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
+        with locked(tmp_path / "batchbandit.db"):
+            accepted = [opened.enter_context(wire(server.url, suggest * count)) for count in (1, 2)]
+            half = opened.enter_context(wire(server.url, suggest + b"POST /report"))
+            time.sleep(0.3)
+            server.process.terminate()
+            time.sleep(0.5)
+        answers = [status(client) for client in accepted]
+        assert [*answers, status(accepted[1])] == [200, 200, 200]
+        assert [status(half), status(half), status(half)] == [200, 503, None]
+        assert all(client.is_closed() for client in accepted)
+        assert server.process.wait(15) == 0
+        assert OVERDUE not in server.log.read_text()
+
+
+def test_a_database_that_does_not_answer_does_not_hold_the_end_up(
+    new_postgres_url: Callable[[], str], tmp_path: Path
+) -> None:
+    url = new_postgres_url()
+    with serving(tmp_path, "--workers", "2", "--database-url", url) as server:
+        suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
+        asyncio.run(while_locked(url, drain, server, suggest))
+        assert OVERDUE not in server.log.read_text()
+        assert "Exception in ASGI application" not in server.log.read_text()
+
+
+async def while_locked(url: str, work: Callable[..., None], *arguments: object) -> None:
+    """Run work while another transaction holds a table that every transaction needs."""
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        async with connection.transaction():
+            await connection.execute('LOCK TABLE "Job" IN ACCESS EXCLUSIVE MODE')
+            await asyncio.to_thread(work, *arguments)
+    finally:
+        await connection.close()
+
+
+def drain(server: Child, request: bytes) -> None:
+    """Stop a server with requests in flight and others behind them, all of which are answered."""
+    with ExitStack() as opened:
+        accepted = []
+        for _ in range(2):
+            accepted += [opened.enter_context(wire(server.url, request)) for _ in range(4)]
+            time.sleep(0.5)
+        server.process.terminate()
+        for client in accepted:
+            answer = client.answer()
+            assert answer is not None
+            assert (answer.status, answer.problem()) == (503, "database-unavailable")
+        assert server.process.wait(20) == 0
