@@ -89,6 +89,7 @@ async def register(server: str, jobs: int) -> list[str]:
         LoadFailed: The server cannot be reached, or refuses.
     """
     url = urlsplit(server)
+    named = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without the token
     run = secrets.token_hex(4)
     job_ids = [f"load-{run}-{i}" for i in range(jobs)]
     try:
@@ -98,9 +99,9 @@ async def register(server: str, jobs: int) -> list[str]:
                 answer = await connection.exchange(request("POST", "/jobs", url.netloc, body))
                 if not answer.succeeded:
                     text = answer.body.decode(errors="replace")
-                    raise LoadFailed(f"{url.hostname}:{url.port} refused a job: {answer.status} {text}")
+                    raise LoadFailed(f"{named} refused a job: {answer.status} {text}")
     except (OSError, Dropped) as error:
-        raise LoadFailed(f"{url.hostname}:{url.port} cannot be reached: {error}") from None
+        raise LoadFailed(f"{named} cannot be reached: {error}") from None
     return job_ids
 
 

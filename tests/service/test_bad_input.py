@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import httpx
@@ -259,8 +260,10 @@ def test_a_body_that_says_it_is_huge_is_not_waited_for(server: Server) -> None:
     )
     with closing(connection_to(server)) as connection:
         connection.sendall(head.encode())
-        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
-        assert connection.recv(1000) == b"", "nothing more is read"
+        # Head and body may come apart; the end comes without the rest of the request.
+        answer = b"".join(iter(partial(connection.recv, 1000), b""))
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert answer.count(b"HTTP/1.1") == 1
 
 
 def test_what_is_not_http_gets_an_answer_that_no_cache_keeps(server: Server) -> None:

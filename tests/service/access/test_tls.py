@@ -56,7 +56,9 @@ def served(url: str, authority: trustme.CA, folder: Path, *options: str) -> Iter
     with (
         (folder / "server.log").open("w") as log,
         subprocess.Popen(command, stderr=log) as process,
-        httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusting, trust_env=False) as http,
+        httpx.Client(
+            base_url=f"https://127.0.0.1:{port}", verify=trusting, timeout=30, trust_env=False
+        ) as http,
     ):
         try:
             deadline = time.monotonic() + PATIENCE_SECONDS
