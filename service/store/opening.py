@@ -57,7 +57,18 @@ def ensure_current(connection: Connection, url: URL) -> None:
         state = revision.state_of(connection)  # another process may have been at it
     if state is State.EMPTY:
         revision.upgrade(connection)
-    elif state not in revision.SERVED:
+    else:
+        ensure_served(connection, url)
+
+
+def ensure_served(connection: Connection, url: URL) -> None:
+    """Accept a database that this release can serve as it is.
+
+    Raises:
+        OpeningError: It is anything else.
+    """
+    state = revision.state_of(connection)
+    if state not in revision.SERVED:
         raise OpeningError(f"{name_of(url)} {state.value}; {remedy(state, url)}")
 
 
