@@ -41,6 +41,7 @@ async def run_load(
     warmup: float = 2,
     ack_log: Path | None = None,
     job_ids: Sequence[str] | None = None,
+    is_persistent: bool = False,
 ) -> Result:
     """Put a server under load.
 
@@ -48,12 +49,14 @@ async def run_load(
         url: Where the server is, such as ``http://127.0.0.1:8000``.
         replicas: Where others are that serve the same database: the connections take turns among them.
         connections: How many requests are under way at a time.
-        jobs: How many jobs to register; connection ``i`` works on job ``i % jobs``.
+        jobs: How many jobs to register; connection ``i`` works on job ``i % jobs`` or, where there are more
+            jobs than connections, in turn on every job ``i + k * connections``.
         seconds: How long to measure.
         warmup: Seconds of load before that.
         ack_log: A file to append every acknowledged suggestion and end of a trial to, one ``Ack`` a line,
             written before the next request goes out.
         job_ids: Jobs to work on instead, as ``register`` returned them.
+        is_persistent: Whether a server that cannot be reached is asked again, instead of ending the load.
 
     Raises:
         LoadFailed: The jobs could not be registered.
@@ -66,7 +69,14 @@ async def run_load(
     tally = Tally(opens, closes)
     with nullcontext() if ack_log is None else FileIO(ack_log, "a") as log:
         workers = [
-            Worker(targets[i % len(targets)], job_ids[i % len(job_ids)], closes, tally, log)
+            Worker(
+                targets[i % len(targets)],
+                job_ids[i % len(job_ids) :: connections],
+                closes,
+                tally,
+                log,
+                is_persistent=is_persistent,
+            )
             for i in range(connections)
         ]
         await _finish([asyncio.create_task(worker.run()) for worker in workers], warmup + seconds + GRACE)
@@ -76,6 +86,7 @@ async def run_load(
         connections=connections,
         jobs=len(job_ids),
         seconds=round(measured, 3),
+        attempts=tally.attempts,
         generator_cpu=round((time.process_time() - cpu_began) / (ended - began), 3),
         endpoints=tally.endpoints(ENDPOINTS, measured),
         total=tally.total(measured),

@@ -80,7 +80,9 @@ def _rows(
     connection: Connection, job_id: str, table: sa.Table, selected: Iterable[sa.Column[Any]] | None = None
 ) -> list[Row]:
     # As the driver gives them: the types of the columns would fail at the first value that is not of theirs.
-    raw = {str(column.name): sa.type_coerce(column, sa.types.NULLTYPE) for column in selected or table.columns}
+    raw = {
+        str(column.name): sa.type_coerce(column, sa.types.NULLTYPE) for column in selected or table.columns
+    }
     found = connection.execute(sa.select(*raw.values()).where(table.c.job_id == job_id))
     return [dict(zip(raw, row, strict=True)) for row in found.all()]
 
