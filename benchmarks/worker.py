@@ -32,7 +32,7 @@ class Unreachable(Exception):
 
 
 class Ack(Struct, frozen=True):
-    """A line of the log: a trial was ``suggested``, a report made it ``converged`` or ``stopped``; ``finished``."""
+    """A line of the log: a trial was ``suggested``, was ``converged`` or ``stopped``, ``finished``."""
 
     ack: str
     job_id: str

@@ -1,0 +1,73 @@
+"""What the tests of faults share, and the table that they end with."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.postgres import postgres_folder
+from benchmarks.postgres import stop as stop_postgres
+from tests.faults.harness import Mortal, Row
+
+ROWS = pytest.StashKey[list[Row]]()
+WIDTH = 110
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the table."""
+    config.stash[ROWS] = []
+
+
+@pytest.fixture
+def record(pytestconfig: pytest.Config) -> Callable[[Row], None]:
+    """Return what adds a row to the table, and holds that nothing is lost and nothing there twice."""
+
+    def add(row: Row) -> None:
+        pytestconfig.stash[ROWS].append(row)
+        assert (row.lost, row.doubled) == (0, 0)
+
+    return add
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    """Print the table."""
+    rows = config.stash[ROWS]
+    if not rows:
+        return
+    table = Table(title="Faults", title_justify="left")
+    for heading in ("fault", "store"):
+        table.add_column(heading)
+    for heading in ("attempts", "acknowledged", "lost", "doubled", "seconds to recover"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
+        counts = (f"{count:,}" for count in (row.attempts, row.acknowledged, row.lost, row.doubled))
+        table.add_row(row.fault, row.store, *counts, seconds)
+    Console(width=WIDTH).print(table)
+
+
+@pytest.fixture
+def mortal() -> Iterator[Mortal]:
+    """Return a Postgres of a test's own."""
+    with postgres_folder() as folder:
+        mortal = Mortal(folder)
+        try:
+            yield mortal
+        finally:
+            stop_postgres(mortal.postgres)
+
+
+@pytest.fixture
+def new_sqlite_url(tmp_path: Path) -> str:
+    """Return the URL of a file that is new."""
+    return f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a new database, of each kind in turn."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("new_sqlite_url"))
+    return str(request.getfixturevalue("new_postgres_url")())
