@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from service.errors import OpeningError
-from service.store import opening, revision
+from service.store import opening, revision, schema
 
+SMALLEST_PAGE = 512
 MOST_DAMAGES = 20
 RESTORE = "restore it from a backup, or dump what can be read with: sqlite3 FILE .recover"
 
@@ -31,6 +32,24 @@ def read_only(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
+def is_unfinished(file: Path) -> bool:
+    """Tell whether a crash has left beside a file what belongs into it."""
+    return any(file.with_name(f"{file.name}-{kind}").exists() for kind in ("wal", "journal"))
+
+
+def _untouched(file: Path) -> sqlite3.Connection:
+    """Open a file that no other process of this service has open, so that nothing changes but by recovery.
+
+    Without a log beside it nothing needs to be made beside it either. A journal is that of a transaction
+    which a crash has ended, and is rolled back first.
+    """
+    if file.with_name(f"{file.name}-journal").exists():
+        return sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    if file.with_name(f"{file.name}-wal").exists():
+        return read_only(file)
+    return sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
+
+
 def damages(connection: sqlite3.Connection) -> list[str]:
     """Return what is wrong with pages, trees and indexes, a line each, no more than a few."""
     rows = connection.execute(f"PRAGMA integrity_check({MOST_DAMAGES})").fetchall()
@@ -50,10 +69,26 @@ def ensure_whole(file: Path) -> None:
     if not file.exists() or file.stat().st_size == 0:
         ensure_new(file)
         return
-    with opening.explained(file), closing(read_only(file)) as connection:
+    if not is_unfinished(file):
+        ensure_whole_pages(file)
+    with opening.explained(file), closing(_untouched(file)) as connection:
         found = damages(connection)
     if found:
         raise OpeningError(f"{file} is damaged ({found[0]}); {RESTORE}")
+
+
+def ensure_whole_pages(file: Path) -> None:
+    """See that a file which nothing is left to be folded into does not end within a page.
+
+    SQLite would fill it with zeros, and take one that is shorter than any page for a new one.
+
+    Raises:
+        OpeningError: It does.
+    """
+    with file.open("rb") as opened:
+        header = opened.read(SMALLEST_PAGE)
+    if len(header) < SMALLEST_PAGE or file.stat().st_size % SMALLEST_PAGE:
+        raise OpeningError(f"{file} is damaged (it ends within a page); {RESTORE}")
 
 
 def ensure_new(file: Path) -> None:
@@ -68,6 +103,17 @@ def ensure_new(file: Path) -> None:
             f"{file} is missing or empty, and {log} has transactions of the database that it was; put the "
             f"database back beside them, or move {log.name} away to begin a new one"
         )
+
+
+def ensure_writable(connection: sa.Connection) -> None:
+    """Begin to write, and write nothing.
+
+    A transaction that would write begins in a read-only file as one that reads, and fails later.
+
+    Raises:
+        DBAPIError: It cannot be written.
+    """
+    connection.execute(sa.delete(schema.job).where(sa.false()))
 
 
 def ensure_schema(connection: sa.Connection, file: Path) -> None:

@@ -131,6 +131,7 @@ class SQLiteDatabase:
                 with engine.begin() as connection:
                     opening.ensure_current(connection, url)
                     integrity.ensure_schema(connection, file)
+                    integrity.ensure_writable(connection)
                 use_wal(engine)
                 never_wait(engine)
         except BaseException:

@@ -1,4 +1,4 @@
-"""What the tests of faults share, and the table that they end with."""
+"""What the tests of faults share, and the tables that they end with."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +12,14 @@ from benchmarks.postgres import stop as stop_postgres
 from tests.faults.harness import Mortal, Row
 
 ROWS = pytest.StashKey[list[Row]]()
+TABLES = pytest.StashKey[list[Table]]()
 WIDTH = 110
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the table."""
+    """Begin the tables."""
     config.stash[ROWS] = []
+    config.stash[TABLES] = []
 
 
 @pytest.fixture
@@ -31,11 +33,21 @@ def record(pytestconfig: pytest.Config) -> Callable[[Row], None]:
     return add
 
 
+@pytest.fixture
+def print_at_end(pytestconfig: pytest.Config) -> Callable[[Table], None]:
+    """Return what adds another table to the end."""
+    return pytestconfig.stash[TABLES].append
+
+
 def pytest_terminal_summary(config: pytest.Config) -> None:
-    """Print the table."""
-    rows = config.stash[ROWS]
-    if not rows:
-        return
+    """Print the tables."""
+    tables = config.stash[TABLES] + ([of_faults(config.stash[ROWS])] if config.stash[ROWS] else [])
+    for table in tables:
+        Console(width=WIDTH).print(table)
+
+
+def of_faults(rows: list[Row]) -> Table:
+    """Return the table of faults."""
     table = Table(title="Faults", title_justify="left")
     for heading in ("fault", "store"):
         table.add_column(heading)
@@ -45,7 +57,7 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
         seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
         counts = (f"{count:,}" for count in (row.attempts, row.acknowledged, row.lost, row.doubled))
         table.add_row(row.fault, row.store, *counts, seconds)
-    Console(width=WIDTH).print(table)
+    return table
 
 
 @pytest.fixture

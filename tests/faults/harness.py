@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -194,7 +195,7 @@ def run(*arguments: str | Path, before: Sequence[str] = ()) -> subprocess.Comple
     )
 
 
-def skip_without(reason: str) -> None:
+def skip_without(reason: str) -> NoReturn:
     """Skip a test for want of something, unless nothing may be skipped."""
     assert "BATCHBANDIT_REQUIRE_ALL" not in os.environ, reason
     pytest.skip(reason)

@@ -11,7 +11,7 @@ from tests.faults.harness import LONG, Mortal, Row, Service, endure, serving
 KILLS = 10 if LONG else 2
 PAUSE = 0.5
 """Seconds of load between a start and the next kill."""
-SECONDS = 30.0 if LONG else 5.0
+SECONDS = 30.0 if LONG else 4.0
 DOWN_SECONDS = 10.0 if LONG else 1.0
 
 

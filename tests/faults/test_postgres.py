@@ -97,7 +97,7 @@ def test_deadlocks_with_another_program(
                 lock,
                 tmp_path / "log",
                 SECONDS,
-                jobs=2,
+                jobs=3,  # odd, so that each replica is asked for every job
             )
         )
 
