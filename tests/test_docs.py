@@ -38,12 +38,16 @@ def test_every_command_is_documented_and_no_other() -> None:
 def test_every_option_is_documented_with_its_environment_and_default() -> None:
     for command in commands(main).values():
         for option in command.params:
+            if isinstance(option, click.Argument):
+                assert option.metavar in cells(1)
+                continue
             assert isinstance(option, click.Option)
             row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `{option.opts[0]}` |"))
             assert option.envvar is None or f"`{option.envvar}`" in row
             if isinstance(option.default, str | int):
                 assert f"`{option.default}`" in row
-    options = {option.opts[0] for command in commands(main).values() for option in command.params}
+    parameters = [parameter for command in commands(main).values() for parameter in command.params]
+    options = {parameter.opts[0] for parameter in parameters if isinstance(parameter, click.Option)}
     assert {cell for cell in cells(1) if cell.startswith("--")} == options
 
 
@@ -81,12 +85,17 @@ def test_every_metric_is_documented_and_no_other() -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = re.findall(r"make (serve|test|demo|check|format|bench-reference|bench|soak)\b", README)
+    named = re.findall(
+        r"make (serve|test-faults|test|demo|check|format|bench-reference|bench|soak)\b", README
+    )
     assert set(named) <= targets
     assert {"serve", "test", "demo", "check", "bench"} <= targets
 
 
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "docs/reference.md", "docs/scaling.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "CHANGELOG.md", "docs/reference.md", "docs/scaling.md", "docs/damage.md", "docs/faults.md"],
+)
 def test_every_file_that_a_document_links_to_exists(document: str) -> None:
     linked = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / document).read_text())
     assert [name for name in linked if not (ROOT / document).parent.joinpath(name).exists()] == []
