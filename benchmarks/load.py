@@ -49,21 +49,23 @@ async def run_load(
         url: Where the server is, such as ``http://127.0.0.1:8000``.
         replicas: Where others are that serve the same database: the connections take turns among them.
         connections: How many requests are under way at a time.
-        jobs: How many jobs to register; connection ``i`` works on job ``i % jobs`` or, where there are more
-            jobs than connections, in turn on every job ``i + k * connections``.
+        jobs: How many jobs to register; connection ``i`` works on job ``i % jobs``.
         seconds: How long to measure.
         warmup: Seconds of load before that.
         ack_log: A file to append every acknowledged suggestion and end of a trial to, one ``Ack`` a line,
             written before the next request goes out.
-        job_ids: Jobs to work on instead, as ``register`` returned them.
+        job_ids: Jobs to work on instead, as ``register`` returned them, all of them: connection ``i`` takes
+            turns on every job ``i + k * connections``.
         is_persistent: Whether a server that cannot be reached is asked again, instead of ending the load.
 
     Raises:
         LoadFailed: The jobs could not be registered.
     """
     targets = [urlsplit(one) for one in (url, *replicas)]
+    stride = connections
     if job_ids is None:
         job_ids = await register(url, jobs)
+        stride = jobs
     began, cpu_began = time.perf_counter(), time.process_time()
     opens, closes = began + warmup, began + warmup + seconds
     tally = Tally(opens, closes)
@@ -71,7 +73,7 @@ async def run_load(
         workers = [
             Worker(
                 targets[i % len(targets)],
-                job_ids[i % len(job_ids) :: connections],
+                job_ids[i % len(job_ids) :: stride],
                 closes,
                 tally,
                 log,

@@ -10,6 +10,7 @@ from sqlalchemy.pool import StaticPool
 from service.errors import OpeningError
 from service.store import opening, revision, schema
 
+MAGIC = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
 MOST_DAMAGES = 20
 RESTORE = "restore it from a backup, or dump what can be read with: sqlite3 FILE .recover"
@@ -69,7 +70,7 @@ def ensure_whole(file: Path) -> None:
     if not file.exists() or file.stat().st_size == 0:
         ensure_new(file)
         return
-    if not is_unfinished(file):
+    if file.is_file() and not is_unfinished(file):
         ensure_whole_pages(file)
     with opening.explained(file), closing(_untouched(file)) as connection:
         found = damages(connection)
@@ -87,7 +88,10 @@ def ensure_whole_pages(file: Path) -> None:
     """
     with file.open("rb") as opened:
         header = opened.read(SMALLEST_PAGE)
-    if len(header) < SMALLEST_PAGE or file.stat().st_size % SMALLEST_PAGE:
+    if len(header) < len(MAGIC) or (
+        header.startswith(MAGIC)  # else it is no database, which SQLite says
+        and (len(header) < SMALLEST_PAGE or file.stat().st_size % SMALLEST_PAGE)
+    ):
         raise OpeningError(f"{file} is damaged (it ends within a page); {RESTORE}")
 
 
