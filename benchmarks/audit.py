@@ -1,21 +1,38 @@
-"""Acknowledgements of a load held against the tables of a Postgres: what is lost, doubled or forgotten."""
+"""Acknowledgements of a load held against the tables: what is lost, doubled or forgotten."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
+import sqlalchemy as sa
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from benchmarks.worker import Ack
 
 KEPT = """
-SELECT job_id, batch_size, num_observations, octet_length(results) / 24
+SELECT job_id, batch_size, num_observations, length(results) / 24
 FROM "ArmHistory" NATURAL JOIN "GaussianTsArmState"
 """
+
+QUERIES = (
+    'SELECT job_id, trial_number, batch_size, status FROM "Trial"',
+    'SELECT job_id, batch_size, num_observations FROM "GaussianTsArmState"',
+    'SELECT job_id, last_trial_number FROM "Job"',
+    KEPT,
+)
+RESULTS = {"converged", "stopped"}
+STATUSES = {
+    "suggested": {"Dispatched", "Succeeded", "Failed"},
+    "converged": {"Succeeded"},
+    "stopped": {"Succeeded"},
+    "finished": {"Succeeded", "Failed"},
+}
+"""What each acknowledgement promises of its trial."""
 
 Trials = dict[tuple[str, int], tuple[int, str]]
 
@@ -42,7 +59,7 @@ def audit(database_url: str, log: Path, *, count_arms: bool = False) -> Audit:
     """Compare every acknowledgement of a log with the tables.
 
     Args:
-        database_url: Of the Postgres.
+        database_url: Of what was served.
         log: What ``run_load`` wrote.
         count_arms: Whether every result taught its arm: where jobs began in the bandit, without a window.
     """
@@ -50,7 +67,7 @@ def audit(database_url: str, log: Path, *, count_arms: bool = False) -> Audit:
     trials, arms, counters, histories = asyncio.run(_tables(database_url))
     stored: Trials = {(job_id, number): (size, status) for job_id, number, size, status in trials}
     given = Counter((ack.job_id, ack.trial_number) for ack in acks if ack.ack == "suggested")
-    results = Counter((ack.job_id, ack.batch_size) for ack in acks if ack.ack != "suggested")
+    results = Counter((ack.job_id, ack.batch_size) for ack in acks if ack.ack in RESULTS)
     forgotten = list(_forgotten_trials(counters, stored))
     if count_arms:
         forgotten += [
@@ -71,28 +88,21 @@ def audit(database_url: str, log: Path, *, count_arms: bool = False) -> Audit:
     )
 
 
-async def _tables(database_url: str) -> list[list[Any]]:
-    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+async def _tables(database_url: str) -> list[Sequence[Any]]:
+    engine = create_async_engine(database_url, poolclass=NullPool)
     try:
-        return [
-            await connection.fetch(query)
-            for query in (
-                'SELECT job_id, trial_number, batch_size, status FROM "Trial"',
-                'SELECT job_id, batch_size, num_observations FROM "GaussianTsArmState"',
-                'SELECT job_id, last_trial_number FROM "Job"',
-                KEPT,
-            )
-        ]
+        async with engine.connect() as connection:
+            return [(await connection.execute(sa.text(query))).all() for query in QUERIES]
     finally:
-        await connection.close()
+        await engine.dispose()
 
 
 def _is_stored(ack: Ack, stored: Trials) -> bool:
     size, status = stored.get((ack.job_id, ack.trial_number), (None, None))
-    return size == ack.batch_size and (ack.ack == "suggested" or status == "Succeeded")
+    return size == ack.batch_size and status in STATUSES[ack.ack]
 
 
-def _forgotten_trials(counters: list[tuple[str, int]], stored: Trials) -> Iterator[str]:
+def _forgotten_trials(counters: Sequence[tuple[str, int]], stored: Trials) -> Iterator[str]:
     numbers: dict[str, list[int]] = {}
     for job_id, number in sorted(stored):
         numbers.setdefault(job_id, []).append(number)

@@ -41,6 +41,7 @@ async def run_load(
     warmup: float = 2,
     ack_log: Path | None = None,
     job_ids: Sequence[str] | None = None,
+    is_persistent: bool = False,
 ) -> Result:
     """Put a server under load.
 
@@ -53,20 +54,31 @@ async def run_load(
         warmup: Seconds of load before that.
         ack_log: A file to append every acknowledged suggestion and end of a trial to, one ``Ack`` a line,
             written before the next request goes out.
-        job_ids: Jobs to work on instead, as ``register`` returned them.
+        job_ids: Jobs to work on instead, as ``register`` returned them, all of them: connection ``i`` takes
+            turns on every job ``i + k * connections``.
+        is_persistent: Whether a server that cannot be reached is asked again, instead of ending the load.
 
     Raises:
         LoadFailed: The jobs could not be registered.
     """
     targets = [urlsplit(one) for one in (url, *replicas)]
+    stride = connections
     if job_ids is None:
         job_ids = await register(url, jobs)
+        stride = jobs
     began, cpu_began = time.perf_counter(), time.process_time()
     opens, closes = began + warmup, began + warmup + seconds
     tally = Tally(opens, closes)
     with nullcontext() if ack_log is None else FileIO(ack_log, "a") as log:
         workers = [
-            Worker(targets[i % len(targets)], job_ids[i % len(job_ids)], closes, tally, log)
+            Worker(
+                targets[i % len(targets)],
+                job_ids[i % len(job_ids) :: stride],
+                closes,
+                tally,
+                log,
+                is_persistent=is_persistent,
+            )
             for i in range(connections)
         ]
         await _finish([asyncio.create_task(worker.run()) for worker in workers], warmup + seconds + GRACE)
@@ -76,6 +88,7 @@ async def run_load(
         connections=connections,
         jobs=len(job_ids),
         seconds=round(measured, 3),
+        attempts=tally.attempts,
         generator_cpu=round((time.process_time() - cpu_began) / (ended - began), 3),
         endpoints=tally.endpoints(ENDPOINTS, measured),
         total=tally.total(measured),

@@ -25,7 +25,7 @@ class Endpoint(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """What a load came to; ``seconds`` is the measured window.
+    """What a load came to; ``seconds`` is the measured window, ``attempts`` all requests ever sent.
 
     ``generator_cpu`` is the share of one core that the generator took: near 1, it was the bottleneck.
     """
@@ -33,6 +33,7 @@ class Result(Struct, frozen=True):
     connections: int
     jobs: int
     seconds: float
+    attempts: int
     generator_cpu: float
     endpoints: dict[str, Endpoint]
     total: Endpoint
@@ -49,6 +50,7 @@ class Tally:
     def __init__(self, opens: float, closes: float) -> None:
         self._opens = opens
         self._closes = closes
+        self.attempts = 0
         self._latencies: dict[str, array[float]] = defaultdict(lambda: array("d"))
         self._errors: dict[str, Counter[str]] = defaultdict(Counter)
 

@@ -1,9 +1,10 @@
-"""A worker of the load generator: one connection that trains one job again and again."""
+"""A worker of the load generator: one connection that trains its jobs again and again."""
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 from io import FileIO
+from itertools import cycle
 from typing import TypeVar
 from urllib.parse import SplitResult
 
@@ -23,7 +24,7 @@ EPOCH_TIMES = dict(zip(BATCH_SIZES, (150.0, 140.0, 125.0, 110.0, 100.0, 105.0, 1
 """Seconds that a training takes: all within twice the shortest, so that none is stopped for its cost."""
 POWER = 200.0
 PAUSE = 0.02
-"""Seconds to wait after a refused suggestion."""
+"""Seconds to wait after a refused suggestion, or before a server that could not be reached is tried again."""
 
 
 class Unreachable(Exception):
@@ -31,7 +32,7 @@ class Unreachable(Exception):
 
 
 class Ack(Struct, frozen=True):
-    """A line of the log: a trial was ``suggested``, or a report ended it ``converged`` or ``stopped``."""
+    """A line of the log: a trial was ``suggested``, was ``converged`` or ``stopped``, ``finished``."""
 
     ack: str
     job_id: str
@@ -43,30 +44,47 @@ _A = TypeVar("_A", Suggestion, Verdict)
 
 
 class Worker:
-    """One connection: training after training of one job, until the time is up or the server is gone."""
+    """One connection: training after training of its jobs in turn, until the time is up.
+
+    A server that cannot be reached is the end too, unless the worker is persistent.
+    """
 
     def __init__(
-        self, url: SplitResult, job_id: str, deadline: float, tally: Tally, log: FileIO | None
+        self,
+        url: SplitResult,
+        job_ids: Sequence[str],
+        deadline: float,
+        tally: Tally,
+        log: FileIO | None,
+        *,
+        is_persistent: bool,
     ) -> None:
         self._url = url
         self._deadline = deadline
         self._tally = tally
         self._log = log
         self._connection = Connection()
-        self._suggest = request("GET", f"/jobs/batch_size?job_id={job_id}", url.netloc)
+        self._is_persistent = is_persistent
+        self._suggestions = cycle(
+            [request("GET", f"/jobs/batch_size?job_id={job_id}", url.netloc) for job_id in job_ids]
+        )
 
     async def run(self) -> None:
-        """Train until the deadline; a server that cannot be reached is the end."""
+        """Train until the deadline."""
         try:
-            with suppress(Unreachable):
-                while time.perf_counter() < self._deadline:
+            while time.perf_counter() < self._deadline:
+                try:
                     await self._train()
+                except Unreachable:
+                    if not self._is_persistent:
+                        break
+                    await asyncio.sleep(PAUSE)
         finally:
             self._connection.close()
 
     async def _train(self) -> None:
         """Ask for a batch size, report a training that converges, finish the trial."""
-        suggestion = self._read(SUGGEST, await self._call(SUGGEST, self._suggest), Suggestion)
+        suggestion = self._read(SUGGEST, await self._call(SUGGEST, next(self._suggestions)), Suggestion)
         if suggestion is None:
             await asyncio.sleep(PAUSE)
             return
@@ -75,9 +93,9 @@ class Worker:
         verdict = self._read(REPORT, await self._call(REPORT, report), Verdict)
         if verdict is not None and verdict.stop_train:
             self._acknowledge("converged" if verdict.converged else "stopped", suggestion)
-        await self._call(
-            FINISH, request("PATCH", "/trials", self._url.netloc, msgspec.json.encode(suggestion))
-        )
+        finish = request("PATCH", "/trials", self._url.netloc, msgspec.json.encode(suggestion))
+        if await self._call(FINISH, finish) is not None:
+            self._acknowledge("finished", suggestion)
 
     async def _call(self, endpoint: str, data: bytes) -> bytes | None:
         """Send a request and return the body of its success.
@@ -88,6 +106,7 @@ class Worker:
         if not self._connection.is_open:
             await self._connect(endpoint)
         began = time.perf_counter()
+        self._tally.attempts += 1
         try:
             answer = await self._connection.exchange(data)
         except Dropped:

@@ -7,11 +7,17 @@ Numerische Mathematik 18, 1971.
 """
 
 import math
+from collections.abc import Iterable
+from typing import TypeVar
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from core.history import History
 from core.records import Posterior, Terms
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 # Up to this many results an arm is refitted on all of them, as the reference does.
 MOST_REFITTED = 256
@@ -45,14 +51,14 @@ def _fast_two_sum(a: float, b: float) -> tuple[float, float]:
     return total, b - (total - a)
 
 
-def _two_product(a: float, b: float) -> tuple[float, float]:
+def _two_product(a: Number, b: Number) -> tuple[Number, Number]:
     product = a * b
     a_high, a_low = _split(a)
     b_high, b_low = _split(b)
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _split(a: float) -> tuple[float, float]:
+def _split(a: Number) -> tuple[Number, Number]:
     scaled = 134217729.0 * a  # 2^27 + 1
     high = scaled - (scaled - a)
     return high, a - high
@@ -85,6 +91,30 @@ class Sums(Struct, frozen=True):
 
 SUMMED = ("t", "e", "tt", "te", "ee")
 """What is summed, by name."""
+
+
+def deviation(sums: Sums, history: History) -> float:
+    """Return how far sums are from those of a history, relative to them; of the five the largest.
+
+    Here the history is summed without any rounding, so that whatever there is is the sums' own.
+    """
+    t, e = history[:, 1], history[:, 2]
+    exact = {
+        "t": (t,),
+        "e": (e,),
+        "tt": _two_product(t, t),
+        "te": _two_product(t, e),
+        "ee": _two_product(e, e),
+    }
+    return max(_relative(getattr(sums, name), parts) for name, parts in exact.items())
+
+
+def _relative(kept: Double, parts: Iterable[NDArray[np.float64]]) -> float:
+    terms = [term for part in parts for term in part.tolist()]
+    if not (math.isfinite(kept.high) and math.isfinite(kept.low)):
+        return math.inf
+    rest = abs(math.fsum([*terms, -kept.high, -kept.low]))
+    return rest / math.fsum(map(abs, terms)) if rest else 0.0
 
 
 def posterior_of(terms: Terms, sums: Sums) -> Posterior:

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 import msgspec
 
+from core.finding import Finding
 from service import serving
 from service.exposure import Exposure, exposure_of
 from service.options import HostName, Refused, database_url, refusals_said
 from service.serving import Settings
-from service.store import adoption, partitioning, tokens
+from service.store import adoption, checking, partitioning, tokens
+from service.store.backup import back_up
 from service.store.databases import ensure_shareable, open_database, run_beside
 from service.store.partitioning import MOST_PARTITIONS
 from service.tls import Certificate
@@ -298,6 +300,36 @@ def create(partitions: int, database_url: str) -> None:
     with refusals_said():
         partitioning.create(database_url, partitions)
     click.echo(f"Created, with {partitions} partitions a table.")
+
+
+@db.command()
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@database_url
+def backup(target: Path, database_url: str) -> None:
+    """Copy a SQLite database, which may be served meanwhile, into a new file."""
+    with refusals_said():
+        size = back_up(database_url, target)
+    click.echo(f"{target}: {size:,} bytes, whole and checked.")
+
+
+@db.command()
+@database_url
+@click.pass_context
+def check(context: click.Context, database_url: str) -> None:
+    """Say what is wrong with a database, which may be served meanwhile; exit with 1 where anything is."""
+    findings = 0
+
+    def say(finding: Finding) -> None:
+        nonlocal findings
+        findings += 1
+        click.echo(finding)
+
+    with refusals_said():
+        inspected = checking.check(database_url, say)
+    click.echo(
+        f"{findings} findings; {inspected.jobs} jobs, {inspected.trials} trials, {inspected.arms} arms"
+    )
+    context.exit(1 if findings else 0)
 
 
 def backup_said(backup: Path | None) -> str:

@@ -1,9 +1,8 @@
 """Bringing a database to this release: upgrading our own, adopting the reference's."""
 
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -15,6 +14,7 @@ from sqlalchemy.engine import URL
 from core.mending import mend
 from service.errors import OpeningError
 from service.store import locking, opening, reading, revision, schema, writing
+from service.store.backup import back_up_beside
 from service.store.lock import LockFile
 from service.store.postgres import run_once
 from service.store.revision import State
@@ -48,7 +48,7 @@ def upgrade(database_url: str) -> Upgraded | None:
             return None
         if state is not State.BEHIND:
             raise OpeningError(f"{opening.name_of(url)} {state.value}; {opening.remedy(state, url)}")
-        backup = back_up(url)
+        backup = back_up_beside(url)
         revision.upgrade(connection)
         return Upgraded(backup)
 
@@ -83,7 +83,7 @@ def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
                 "only a database of the reference server can be adopted"
             )
         locking.claim_tables(connection, revision.REFERENCE_COLUMNS)
-        backup = back_up(url)
+        backup = back_up_beside(url)
         revision.stamp_reference(connection)
         to_utc(connection, zone)
         revision.upgrade(connection)
@@ -117,18 +117,6 @@ def _exclusively(file: Path) -> Iterator[Connection]:
                 yield connection
         finally:
             engine.dispose()
-
-
-def back_up(url: URL) -> Path | None:
-    """Copy a SQLite database beside itself, through SQLite, so that the copy is whole; return its file."""
-    if url.get_backend_name() != "sqlite":
-        return None
-    file = file_of(url)
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    backup = file.with_name(f"{file.name}.backup-{moment}")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:
-        source.backup(target)
-    return backup
 
 
 def to_utc(connection: Connection, zone: tzinfo | None) -> None:

@@ -57,7 +57,18 @@ def ensure_current(connection: Connection, url: URL) -> None:
         state = revision.state_of(connection)  # another process may have been at it
     if state is State.EMPTY:
         revision.upgrade(connection)
-    elif state not in revision.SERVED:
+    else:
+        ensure_served(connection, url)
+
+
+def ensure_served(connection: Connection, url: URL) -> None:
+    """Accept a database that this release can serve as it is.
+
+    Raises:
+        OpeningError: It is anything else.
+    """
+    state = revision.state_of(connection)
+    if state not in revision.SERVED:
         raise OpeningError(f"{name_of(url)} {state.value}; {remedy(state, url)}")
 
 
@@ -78,14 +89,15 @@ def explained(file: Path) -> Iterator[None]:
     """Turn what SQLite says of a file that cannot be opened into a sentence."""
     try:
         yield
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+    except (sa.exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
         reason = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
         advice = {
             "database is locked": "another program is using it: end that program and start again",
             "unable to open database file": "it must be a file, and its folder must exist and be writable",
-            "attempt to write a readonly database": "the file and its folder must be writable",
+            "attempt to write a readonly database": "the file and its folder must be writable; if they "
+            "are, its header is damaged: restore it from a backup",
             "database or disk is full": "make room on its disk",
-            "disk I/O error": "look at its disk, then restore it from a backup",
+            "disk I/O error": "make room on its disk; if there is room, look at it and restore a backup",
             "file is not a database": "name a SQLite file, or one that does not exist yet",
         }.get(reason, "restore it from a backup")
         raise OpeningError(f"{file} cannot be opened ({reason}); {advice}") from error

@@ -221,6 +221,11 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
+def read_snapshot(connection: Connection) -> None:
+    """Let a transaction, at its beginning, read one snapshot and write nothing."""
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
 def run_once(url: URL, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in a transaction on a connection of its own; for commands, not for the service.
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from service.errors import UNREADABLE, DatabaseUnavailable, OpeningError
-from service.store import opening, reading
+from service.store import integrity, opening, reading
 from service.store.lock import LockFile
 
 T = TypeVar("T")
@@ -119,16 +119,19 @@ class SQLiteDatabase:
         """Lock a database file, create it where it is new, and check its revision.
 
         Raises:
-            OpeningError: The file is in use, not a database, or at another revision.
+            OpeningError: The file is in use, not a database, damaged, or at another revision.
         """
         file = file_of(url)
         lock = LockFile(file)
         lock.acquire()
         engine = writing_engine(file)
         try:
+            integrity.ensure_whole(file)
             with opening.explained(file):
                 with engine.begin() as connection:
                     opening.ensure_current(connection, url)
+                    integrity.ensure_schema(connection, file)
+                    integrity.ensure_writable(connection)
                 use_wal(engine)
                 never_wait(engine)
         except BaseException:

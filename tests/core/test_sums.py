@@ -1,5 +1,6 @@
 """Running sums: an arm's posterior without its history."""
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.history import History
 from core.records import Posterior
-from core.sums import Double, Sums, posterior_of
+from core.sums import SUMMED, Double, Sums, deviation, posterior_of
 from tests.core.conftest import build_job
 
 TERMS = build_job(eta_knob=0.375, mab_prior_mean=-2e4, mab_prior_precision=1e-8)
@@ -99,3 +101,22 @@ def test_sums_know_whose_they_are() -> None:
         te=Double(6.0),
         ee=Double(9.0),
     )
+
+
+def test_sums_stay_within_a_hair_of_those_without_rounding() -> None:
+    times = np.random.default_rng(5).lognormal(5, 3, 3_000)
+    history = np.column_stack([np.arange(1, 3_001), times, 1e7 * times[::-1]])
+    sums = Sums("job", 8)
+    for row in history:
+        sums = sums.plus(row[np.newaxis])
+    assert deviation(sums, history) < 1e-26
+    assert deviation(Sums("job", 8), history[:0]) == 0
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_sum_that_is_not_the_histories_deviates(name: str) -> None:
+    history = np.array([[1, 90.0, 7e6], [2, 100.1, 8e6], [3, 110.7, 9e6]])
+    sums = Sums("job", 8).plus(history)
+    kept: Double = getattr(sums, name)
+    for other in (Double(kept.high, kept.low + 1e-20 * kept.high), Double(math.nan), Double(math.inf)):
+        assert deviation(replace(sums, **{name: other}), history) > 1e-22

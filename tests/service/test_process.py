@@ -1,7 +1,6 @@
 """The service as a process: started, stopped, killed, started again."""
 
 import asyncio
-import json
 import os
 import signal
 import sqlite3
@@ -9,15 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from benchmarks.audit import audit
 from benchmarks.load import run_load
-from benchmarks.server import Server, start, stop
+from benchmarks.server import Server, start
 from tests.service.talk import Api
 
 PROGRAM = Path(sys.executable).parent / "batchbandit"
@@ -63,49 +62,10 @@ def test_a_stopped_service_has_answered_what_it_accepted(tmp_path: Path) -> None
     threading.Timer(1.0, server.process.send_signal, [signal.SIGTERM]).start()
     asyncio.run(run_load(server.url, connections=8, jobs=4, seconds=3, warmup=0, ack_log=log))
     assert server.process.wait(15) == 0
-    assert_everything_acknowledged_is_there(server.database, log)
+    assert audit(server.database_url, log).faults == []
     with closing(sqlite3.connect(server.database)) as connection:
         (stored,) = connection.execute("SELECT count(*) FROM Trial").fetchone()
     assert stored == sum('"suggested"' in line for line in log.read_text().splitlines())
-
-
-@pytest.mark.parametrize("delay", [0.3, 0.9, 1.4])
-def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, delay: float) -> None:
-    log = tmp_path / "acks.jsonl"
-    server = start(tmp_path)
-    threading.Timer(delay, server.process.kill).start()
-    asyncio.run(run_load(server.url, connections=16, jobs=4, seconds=3, warmup=0, ack_log=log))
-    assert server.process.wait(15) == -signal.SIGKILL
-    again = start(tmp_path)
-    try:
-        with httpx.Client(base_url=again.url, trust_env=False) as http:
-            assert http.get("/readyz").status_code == 200
-            job_id = json.loads(log.read_text().splitlines()[0])["job_id"]
-            assert Api(http).run(job_id)["trial_number"] > 0
-    finally:
-        assert stop(again) == 0
-    assert_everything_acknowledged_is_there(again.database, log)
-
-
-def assert_everything_acknowledged_is_there(database: Path, log: Path) -> None:
-    """Compare a log of acknowledgements with the tables."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    with closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute("SELECT job_id, trial_number, batch_size, status FROM Trial").fetchall()
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    stored = {(job_id, number): (size, status) for job_id, number, size, status in rows}
-    suggested = Counter(
-        (line["job_id"], line["trial_number"]) for line in lines if line["ack"] == "suggested"
-    )
-    assert suggested
-    assert set(suggested.values()) == {1}, "each trial number was given once"
-    for line in lines:
-        size, status = stored[line["job_id"], line["trial_number"]]
-        assert size == line["batch_size"]
-        assert status == "Succeeded" or line["ack"] == "suggested"
-    for job_id in {job_id for job_id, _ in stored}:
-        numbers = sorted(number for job, number in stored if job == job_id)
-        assert numbers == list(range(1, len(numbers) + 1))
 
 
 @pytest.mark.parametrize("server", ["sqlite"], indirect=True)
