@@ -104,11 +104,13 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._plain_head() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)  # one that has seen no last request
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             else:
                 return
 
     def _plain_head(self) -> bytes:
-        version = self.scope["http_version"].encode()
+        version = self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % header for header in self.scope["headers"] if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
