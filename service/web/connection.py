@@ -104,6 +104,8 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._plain_head() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)  # one that has seen no last request
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             else:
                 return
 

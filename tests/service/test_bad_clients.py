@@ -262,9 +262,18 @@ def test_a_body_is_asked_for_where_a_client_expects_that(impatient: Child) -> No
         assert answer.status == 422
 
 
-@pytest.mark.parametrize("offer", ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n"], ids=["plain", "offering"])
-def test_a_client_of_http_1_0_is_answered_and_hung_up_on(impatient: Child, offer: str) -> None:
-    with wire(impatient.url, f"GET /healthz HTTP/1.0\r\n{offer}\r\n".encode()) as client:
+@pytest.mark.parametrize(
+    "request_of_one",
+    [
+        b"GET /healthz HTTP/1.0\r\n\r\n",
+        b"GET /healthz HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        head("GET /healthz", "Connection: close"),
+        head("GET /healthz", "Connection: close, Upgrade", "Upgrade: h2c"),
+    ],
+    ids=["HTTP/1.0", "HTTP/1.0 and an offer", "close", "close and an offer"],
+)
+def test_a_last_request_is_answered_and_hung_up_on(impatient: Child, request_of_one: bytes) -> None:
+    with wire(impatient.url, request_of_one) as client:
         answer = client.answer()
         assert answer is not None
         assert answer.status == 200
