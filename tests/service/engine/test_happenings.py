@@ -1,11 +1,14 @@
 """What is recorded stands or falls with what it tells."""
 
+from functools import partial
+
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from service.clock import utc_now
 from service.engine.batch import run_batch
-from service.engine.commands import Command, Delete, Suggest
+from service.engine.commands import Command, Delete, Once, Registered, Reset, Suggest
 from service.store.databases import ServedDatabase
 from tests.service.engine.scenes import Play, registration
 from tests.service.tables import Tables
@@ -31,6 +34,18 @@ def test_a_batch_records_what_its_commands_did_in_their_order(
         ("b", "delete job", "one"),
         ("test", "register job", "two"),
     ]
+
+
+def test_a_reset_is_recorded_and_what_is_asked_again_is_not(
+    database: ServedDatabase, tables: Tables, play: Play
+) -> None:
+    once = replace(registration("one"), once=Once("key", "asked"))
+    batches: list[list[Command]] = [[once, Reset("one", "a"), once], [once, Reset("nobody", "a")]]
+    for commands in batches:
+        outcomes = play(database.transact(partial(run_batch, commands=commands)))
+        assert isinstance(outcomes[0], Registered)
+        assert outcomes[0].created
+    assert tables.rows(EVENTS) == [("test", "register job", "one"), ("a", "reset job", "one")]
 
 
 def test_a_transaction_that_fails_leaves_neither_the_job_nor_the_record(
