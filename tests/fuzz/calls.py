@@ -8,6 +8,9 @@ Every check of schemathesis is on, and one more: a refused request has written n
 import io
 import secrets
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import chdir, closing, redirect_stdout
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +23,7 @@ from schemathesis import GenerationMode
 from schemathesis.cli import schemathesis as command_line
 
 from benchmarks.server import Server, running_server
+from service.engine.admission import STALE_SECONDS
 from tests.fuzz.counts import Counts
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -37,24 +41,29 @@ MEASURED = (1.0, 1e40)
 def watch(counts: Counts, database: sqlite3.Connection) -> None:
     """Let schemathesis mend its cases, count answers and find refused requests that write.
 
-    There is one request at a time, so that what is written while it runs is its own.
+    There is one request at a time, so that what is written while it runs is its own, but for when the token
+    was last used, which is noted once a minute.
     """
-    version_before = 0
+    before = (0, "")
     writers: set[str] = set()
 
-    def version() -> int:
-        """Return a number that another connection's commit changes."""
-        found: int = database.execute("PRAGMA data_version").fetchone()[0]
-        return found
+    def state() -> tuple[int, str]:
+        """Return a number that another connection's commit changes, and when the token was last used."""
+        [version] = database.execute("PRAGMA data_version").fetchone()
+        [used] = database.execute('SELECT last_used_timestamp FROM "Token"').fetchone()
+        return version, used
 
     def before_call(_context: object, case: Any, _kwargs: object) -> None:  # noqa: ANN401  (no types without the extra)
-        nonlocal version_before
+        nonlocal before
         mend(case)
-        version_before = version()
+        before = state()
 
     def after_call(_context: object, case: Any, response: Any) -> None:  # noqa: ANN401
         counts.note(response.status_code)
-        if response.status_code >= HTTPStatus.BAD_REQUEST and version() != version_before:
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            return
+        (version, used), (version_before, used_before) = state(), before
+        if version != version_before and used == used_before:
             writers.add(case.id)
 
     def a_refusal_writes_nothing(_context: object, _response: object, case: Any) -> None:  # noqa: ANN401
@@ -108,13 +117,28 @@ def mend_report(body: dict[str, Any]) -> None:
 
 
 def fuzz(server: Server, inputs: int, seed: int) -> Counts:
-    """Send at least so many requests to a server on SQLite."""
+    """Send at least so many requests to a server on SQLite, which asks for a token."""
     counts = Counts("schemathesis")
+    made = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("batchbandit")),
+            "token",
+            "create",
+            "--role",
+            "admin",
+            "--database-url",
+            server.database_url,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    time.sleep(2 * STALE_SECONDS)  # until the service has noticed
     with closing(sqlite3.connect(server.database, check_same_thread=False)) as database:
         watch(counts, database)
         while counts.inputs < inputs and not counts.findings:
             before = counts.inputs
-            counts.findings += run(server.url, examples_for(inputs - before), seed)
+            counts.findings += run(server.url, made.stdout.strip(), examples_for(inputs - before), seed)
             seed += 1
     return counts
 
@@ -124,7 +148,7 @@ def examples_for(inputs: int) -> int:
     return min(max(inputs // 30, LEAST_EXAMPLES), MOST_EXAMPLES)
 
 
-def run(url: str, examples: int, seed: int) -> int:
+def run(url: str, token: str, examples: int, seed: int) -> int:
     """Run schemathesis once, in silence unless it finds something; return its exit code."""
     options = {
         "--checks": "all",
@@ -134,6 +158,7 @@ def run(url: str, examples: int, seed: int) -> int:
         "--seed": str(seed),
         "--request-timeout": str(ANSWER_LIMIT),
         "--generation-database": "none",
+        "--header": f"Authorization: Bearer {token}",
     }
     words = [
         "--config-file",
