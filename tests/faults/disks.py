@@ -46,12 +46,12 @@ def fill(folder: Path) -> Path:
 
 
 @contextmanager
-def limited(pid: int, file: Path) -> Iterator[None]:
-    """Let a process write no file beyond the size that one has."""
+def limited(pid: int, size: int) -> Iterator[None]:
+    """Let a process write no file beyond so many bytes."""
     if sys.platform != "linux":
         pytest.skip("the limits of another process can be set on Linux alone")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (file.stat().st_size, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from tests.faults.disks import as_anybody, fill, immutable, limited, small_disk
 from tests.faults.harness import LONG, Row, Service, check, endure, run, serving, wait_until
 
 SECONDS = 30.0 if LONG else 4.0
+PAGE = 4096
 FULL_SECONDS = 10.0 if LONG else 1.0
 
 Hindrance = Callable[[Service], AbstractContextManager[None]]
@@ -27,8 +28,8 @@ def no_room(service: Service) -> Iterator[None]:
 
 
 def file_size_limit(service: Service) -> AbstractContextManager[None]:
-    """Let no file grow."""
-    return limited(service.child.process.pid, service.database.with_name("batchbandit.db-wal"))
+    """Let nothing be written beyond the first page of a file."""
+    return limited(service.child.process.pid, PAGE)
 
 
 def read_only(service: Service) -> AbstractContextManager[None]:
@@ -42,8 +43,7 @@ def hindering(service: Service, hindrance: Hindrance) -> Callable[[], float]:
     def hinder() -> float:
         with hindrance(service):
             wait_until(lambda: not service.serves(), "the service says that it cannot write")
-            time.sleep(FULL_SECONDS)
-            assert not service.serves()
+            time.sleep(FULL_SECONDS)  # SQLite may find room in its own files, and lose it again
         return time.monotonic()
 
     return hinder
