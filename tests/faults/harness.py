@@ -56,6 +56,11 @@ class Service:
         self._child: Child | None = None
 
     @property
+    def store(self) -> str:
+        """The kind of its database, as the table has it."""
+        return "SQLite" if self.database_url.startswith("sqlite") else "Postgres"
+
+    @property
     def child(self) -> Child:
         """The process."""
         assert self._child is not None

@@ -45,9 +45,8 @@ def test_a_day_of_load(record: Callable[[Row], None], database_url: str, tmp_pat
             attempts += asyncio.run(load).attempts
             mebibytes.append(resident(pid))
         wait_until(lambda: open_files(pid) <= at_rest + POOL, "no file stays open")
-        store = "SQLite" if service.database.exists() else "Postgres"
         fault = "24 h of 10,000 jobs" if LONG else "300 jobs for seconds"
-        row = counted(Row(fault, store, attempts, 0, 0, 0), service.database_url, log)
+        row = counted(Row(fault, service.store, attempts, 0, 0, 0), service.database_url, log)
     record(row)
     warm = len(mebibytes) // 4
     assert max(mebibytes[warm:]) <= GROWTH * mebibytes[warm]
