@@ -21,6 +21,7 @@ from core.verdict import judge
 from service.engine.commands import Command, Suggest, Tell
 from service.errors import InvalidRequest, ServiceError, from_core
 from service.web import bulk
+from service.web.access import ANYBODY
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, job_id_of, parse
 from service.web.wire import JobBody, ReportBody, TrialBody
@@ -185,7 +186,7 @@ def _request(head: bytes, body: bytes) -> Request:
         return next(left)
 
     headers = [(b"content-type", head)] if head else []
-    return Request({"type": "http", "headers": headers, "app": _APP}, receive)
+    return Request({"type": "http", "headers": headers, "app": _APP, "user": ANYBODY}, receive)
 
 
 def _finished(coroutine: Coroutine[Any, Any, T]) -> T:

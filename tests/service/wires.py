@@ -108,7 +108,7 @@ def serving(folder: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterat
 
 def head(line: str, *headers: str) -> bytes:
     """Return the head of a request."""
-    return "\r\n".join([f"{line} HTTP/1.1", "Host: test", *headers, "", ""]).encode()
+    return "\r\n".join([f"{line} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 def call(line: str, body: object, *headers: str) -> bytes:
