@@ -31,10 +31,11 @@ def granted(job: Job, trial: Trial, now: datetime) -> Trial:
 
 
 def watched(job: Job, trial: Trial) -> Job:
-    """Return a job that knows of a trial's lease."""
-    if trial.lease_expires is None or (job.next_expiry and job.next_expiry <= trial.lease_expires):
+    """Return a job that knows of a running trial's lease."""
+    expires = trial.lease_expires if trial.status is TrialStatus.DISPATCHED else None
+    if expires is None or (job.next_expiry is not None and job.next_expiry <= expires):
         return job
-    return replace(job, next_expiry=trial.lease_expires)
+    return replace(job, next_expiry=expires)
 
 
 def has_expired(trial: Trial, now: datetime) -> bool:
@@ -45,9 +46,8 @@ def has_expired(trial: Trial, now: datetime) -> bool:
 
 def expired(trial: Trial) -> Trial:
     """Return a trial as it is once its lease has run out, whenever that is noticed."""
-    return replace(
-        trial, status=TrialStatus.FAILED, end_timestamp=trial.lease_expires, failure_reason=EXPIRED
-    )
+    ended = max(trial.lease_expires or trial.start_timestamp, trial.start_timestamp)
+    return replace(trial, status=TrialStatus.FAILED, end_timestamp=ended, failure_reason=EXPIRED)
 
 
 def beaten(job: Job, trial: Trial, now: datetime) -> Trial:

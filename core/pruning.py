@@ -37,7 +37,8 @@ def walk(
     A round starts at its default, goes down through the smaller batch sizes until one fails to converge, then
     up through the larger ones until one fails. Those that converged go to the next round, whose default is
     the cheapest of this one (ties: the first in the walk). A batch size that is set aside counts as one that
-    failed to converge.
+    failed to converge, save that what was explored beyond it stays so. The walk waits while an exploration is
+    Dispatched.
 
     Args:
         job: What is walked through.
@@ -48,6 +49,8 @@ def walk(
     Raises:
         NoBatchSizeLeft: A round ended without a survivor.
     """
+    if any(trial.status is TrialStatus.DISPATCHED for seen in explorations.values() for trial in seen):
+        return Await()
     survivors = sorted(batch_sizes)
     default = job.default_batch_size
     for round_index in range(job.num_pruning_rounds):
@@ -55,16 +58,14 @@ def walk(
         start = survivors.index(default)
         for direction in (survivors[start::-1], survivors[start + 1 :]):
             for batch_size in direction:
+                is_aside = is_set_aside(job, batch_size)
                 trial = next(iter(explorations.get(batch_size, ())[round_index:]), None)
-                if trial is not None and trial.status is TrialStatus.DISPATCHED:
-                    return Await()
-                if is_set_aside(job, batch_size):
-                    break
-                if trial is None:
+                if trial is None and not is_aside:
                     return Explore(batch_size)
-                if not trial.converged or trial.time is None or trial.energy is None:
+                if trial is None or not trial.converged or trial.time is None or trial.energy is None:
                     break
-                converged[batch_size] = cost_of(job, trial.time, trial.energy)
+                if not is_aside:  # else the walk went past it before it was set aside
+                    converged[batch_size] = cost_of(job, trial.time, trial.energy)
         if not converged:
             raise NoBatchSizeLeft(
                 f"No batch size of job({job.job_id}) reached its target metric {job.target_metric} in "

@@ -169,8 +169,13 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
     if is_late:
         verdict = replace(verdict, message=f"{verdict.message} ({LATE})")
     if not verdict.stop_train:
-        heard = replace(trial, last_report=now) if is_late else leases.reported(job, trial, now)
-        return Reported(verdict, heard if heard is not trial else None, job)
+        if not is_late:
+            heard = leases.reported(job, trial, now)
+        elif trial.status is TrialStatus.FAILED:
+            heard = replace(trial, last_report=now)
+        else:  # its failure counts as its lease ran out, whoever notices first
+            heard = trial
+        return Reported(verdict, heard if heard is not trial else None, leases.watched(job, heard))
     ended = replace(
         trial,
         type=(yield from _late_type(job, trial)) if is_late else trial.type,

@@ -76,8 +76,12 @@ def find_repetitions(
     connection: Connection, commands: Sequence[Command], expired_before: datetime
 ) -> Repetitions:
     """Load the first answers to calls that came with a key."""
-    keys = {command.once.key for command in commands if command.once is not None}
-    return Repetitions(reading.answers(connection, keys) if keys else (), expired_before)
+    calls = [command.once for command in commands if command.once is not None]
+    keys = {once.key for once in calls}
+    repetitions = Repetitions(reading.answers(connection, keys) if keys else (), expired_before)
+    for once in calls:
+        repetitions.claim(once)
+    return repetitions
 
 
 def waves(commands: Sequence[Command]) -> list[list[int]]:

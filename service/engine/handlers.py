@@ -1,7 +1,7 @@
 """What each command does to a job.
 
 A handler is a decision as ``core.decisions`` settles it. It changes the dossier only after the last thing
-that can fail, so that a command which raises has changed nothing.
+that can fail, so that a command which raises has changed nothing; that a lease has run out is nobody's doing.
 """
 
 from collections.abc import Generator

@@ -33,13 +33,16 @@ class Repetitions:
         answers = list(answers)
         self.expired = {each.key for each in answers if each.created_timestamp <= expired_before}
         self._known = {(each.key, each.place): each for each in answers if each.key not in self.expired}
-        self._keys = {each.key: each.fingerprint for each in self._known.values()}
+        self._fingerprints = {each.key: each.fingerprint for each in self._known.values()}
         self.given: list[Answer] = []
+
+    def claim(self, once: Once) -> None:
+        """Let a key stand for what it came with first."""
+        self._fingerprints.setdefault(once.key, once.fingerprint)
 
     def first_answer(self, once: Once) -> object:
         """Return the first outcome of a command, ``UNANSWERED`` where there is none yet."""
-        fingerprint = self._keys.get(once.key, once.fingerprint)
-        if fingerprint != once.fingerprint:
+        if self._fingerprints[once.key] != once.fingerprint:
             return KeyReused(
                 "This Idempotency-Key came with another request before; make a new one for each request."
             )
@@ -52,7 +55,6 @@ class Repetitions:
             return
         answer = Answer(once.key, once.place, once.fingerprint, now, encode(outcome))
         self._known[once.key, once.place] = answer
-        self._keys[once.key] = once.fingerprint
         self.given.append(answer)
 
 

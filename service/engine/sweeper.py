@@ -63,14 +63,16 @@ async def sweep(database: Database, engine: GroupCommit, key_seconds: float) -> 
     What is read is found by an index on when it is due: nothing that is not due is looked at.
     """
     due = await database.read(partial(reading.due_jobs, limit=MOST_JOBS))
+    failed: list[Exception] = []
     if due:
         # The engine looks again under the job's lock: who comes second finds nothing.
-        for outcome in await engine.submit_together([Expire(job_id) for job_id in due]):
-            if isinstance(outcome, Exception):
-                raise outcome
+        outcomes = await engine.submit_together([Expire(job_id) for job_id in due])
+        failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if failed:
+            log.warning("%d of %d jobs could not be looked at: %s", len(failed), len(due), failed[0])
     now, oldest = await database.read(reading.oldest_answer)
     before = now - timedelta(seconds=key_seconds)
     is_old = oldest is not None and oldest <= before
     if is_old:
         await database.transact(partial(writing.delete_answers, before=before, limit=MOST_ANSWERS))
-    return len(due) == MOST_JOBS or is_old
+    return (len(due) == MOST_JOBS and not failed) or is_old

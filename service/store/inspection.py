@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from core.audit import Kept, audit
 from core.finding import RESTORE, Finding
 from core.history import History
+from core.invariants import Kept, audit
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums
 from service.store import schema

@@ -90,9 +90,15 @@ def ensure_whole_pages(file: Path) -> None:
         header = opened.read(SMALLEST_PAGE)
     if len(header) < len(MAGIC) or (
         header.startswith(MAGIC)  # else it is no database, which SQLite says
-        and (len(header) < SMALLEST_PAGE or file.stat().st_size % SMALLEST_PAGE)
+        and (len(header) < SMALLEST_PAGE or file.stat().st_size % page_bytes(header))
     ):
         raise OpeningError(f"{file} is damaged (it ends within a page); {RESTORE}")
+
+
+def page_bytes(header: bytes) -> int:
+    """Return how long the pages are of a database with this header, the shortest where that is damaged."""
+    stated = int.from_bytes(header[16:18], "big")
+    return stated if stated >= SMALLEST_PAGE else 65536 if stated == 1 else SMALLEST_PAGE
 
 
 def ensure_new(file: Path) -> None:

@@ -17,7 +17,8 @@ from service.store import schema
 from service.store.answer import Answer
 
 # The texts of the indexes' conditions, so that the planners see that the indexes answer.
-_IS_EXPLORATION = sa.text("\"Trial\".type = 'Exploration'")  # json_each has a column of that name too
+_IS_EXPLORATION = sa.text("type = 'Exploration' AND status <> 'Failed'")
+_IS_EXPLORED = sa.text("\"Trial\".type = 'Exploration'")  # json_each has a column of that name too
 _IS_RUNNING = sa.text("status = 'Dispatched'")
 _IS_RESULT = sa.text("status = 'Succeeded'")
 
@@ -202,7 +203,8 @@ class Queries:
         self.moment = sa.select(keys.moment)
         self.due_jobs = (
             sa.select(job.c.job_id)
-            .where(job.c.next_expiry <= keys.moment)
+            # A value of its own: Postgres compares no index with what may change from row to row.
+            .where(job.c.next_expiry <= sa.select(keys.moment).scalar_subquery())
             .order_by(job.c.next_expiry)
             .limit(sa.bindparam("limit", type_=sa.Integer))
         )
@@ -227,11 +229,11 @@ class Queries:
         )
         self.explorations = (
             sa.select(*columns(trial, Trial))
-            .where(keys.named(trial.c.job_id), _IS_EXPLORATION, sa.text("status <> 'Failed'"))
+            .where(keys.named(trial.c.job_id), _IS_EXPLORATION)
             .order_by(trial.c.job_id, trial.c.trial_number)
         )
         self.exploration_numbers = keys.looked_up(
-            trial, "batch_size", [trial.c.trial_number], _IS_EXPLORATION
+            trial, "batch_size", [trial.c.trial_number], _IS_EXPLORED
         ).add_columns(keys.place)
         self.leased = sa.select(*columns(trial, Trial)).where(
             keys.named(trial.c.job_id), trial.c.lease_expires.is_not(None), _IS_RUNNING

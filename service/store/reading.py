@@ -37,7 +37,10 @@ def jobs(connection: Connection, job_ids: Collection[str]) -> list[Job]:
 
 
 def timed_jobs(connection: Connection, job_ids: Collection[str]) -> tuple[list[Job], datetime | None]:
-    """Load jobs as ``jobs`` does and, where there is one, the time by the database's clock, UTC."""
+    """Load jobs as ``jobs`` does and, where there is one, the time by the database's clock, UTC.
+
+    It is the time at which the statement began to wait for the rows, where another transaction had them.
+    """
     rows = _rows(connection, queries_for(connection).jobs, {"job_ids": list(job_ids)})
     return [Job(*row[:-1]) for row in rows], rows[-1][-1] if rows else None
 

@@ -152,7 +152,7 @@ trial = sa.Table(
 
 # What decisions read of the trials, each in an index of its own so that no read meets other rows; that of
 # results, which is read most, need not look at the table at all.
-_explorations = sa.text("type = 'Exploration'")
+_explorations = sa.text("type = 'Exploration' AND status <> 'Failed'")
 sa.Index(
     "ix_Trial_explorations",
     trial.c.job_id,
@@ -172,6 +172,15 @@ sa.Index(
     postgresql_where=_results,
 )
 
+_explored = sa.text("type = 'Exploration'")
+sa.Index(
+    "ix_Trial_explored",
+    trial.c.job_id,
+    trial.c.batch_size,
+    trial.c.trial_number,
+    sqlite_where=_explored,
+    postgresql_where=_explored,
+)
 _running = sa.text("status = 'Dispatched'")
 sa.Index(
     "ix_Trial_leases",

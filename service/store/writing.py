@@ -94,6 +94,7 @@ _insert_answers = sa.insert(schema.answer)
 _delete_answers = sa.delete(schema.answer).where(schema.answer.c.key == sa.bindparam("of_key"))
 _old_keys = (
     sa.select(schema.answer.c.key)
+    .distinct()
     .where(schema.answer.c.created_timestamp <= sa.bindparam("before"))
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )

@@ -88,7 +88,7 @@ def test_a_sign_of_life_soon_after_another_changes_nothing(make_job: MakeJob, ma
 
 
 def test_a_lease_runs_out_at_its_end_and_only_a_running_trial_holds_one(make_trial: MakeTrial) -> None:
-    trial = make_trial(lease_expires=NOW)
+    trial = make_trial(start_timestamp=NOW, lease_expires=NOW)
     assert not leases.has_expired(trial, after(-1e-6))
     assert leases.has_expired(trial, NOW)
     failed = leases.expired(trial)

@@ -203,3 +203,65 @@ def test_a_job_that_starts_over_knows_nothing_of_before(make_ledger: MakeLedger)
     old: Trial = ledger.report(running.trial_number, energy=1.0).trial
     assert old.status is TrialStatus.SUCCEEDED
     assert ledger.job.min_cost is None, "a result from before is kept and does not count"
+
+
+def test_the_walk_waits_for_what_runs_whatever_is_set_aside_meanwhile(make_ledger: MakeLedger) -> None:
+    ledger = make_ledger(num_pruning_rounds=1)
+    ledger.run({64: 100.0}.__getitem__)
+    exploring = ledger.suggest().trial
+    assert (exploring.batch_size, exploring.type) == (32, TrialType.EXPLORATION)
+    ledger.job = replace(ledger.job, failures={64: ASIDE})
+    beside = ledger.suggest().trial
+    assert beside.type is TrialType.CONCURRENT
+    assert beside.batch_size in {32, 128}
+
+
+def test_what_converged_in_rounds_that_are_over_survives_a_neighbour_that_is_set_aside(
+    make_ledger: MakeLedger,
+) -> None:
+    costs = {32: 100.0, 64: 110.0, 128: 120.0}
+    ledger = make_ledger(num_pruning_rounds=2)
+    for _ in range(2):
+        ledger.run(costs.__getitem__)
+    failing = ledger.suggest().trial
+    assert failing.batch_size == 128
+    ledger.report(failing.trial_number, energy=120.0, metric=0.1, current_epoch=10)
+    ledger.job = replace(ledger.job, failures={64: ASIDE})
+    following = ledger.suggest().trial
+    assert (following.batch_size, following.type) == (32, TrialType.EXPLORATION)
+    ledger.report(following.trial_number, energy=100.0)
+    assert ledger.suggest().job.stage is Stage.MAB
+    assert list(ledger.arms) == [32]
+
+
+def test_a_job_knows_of_a_lease_that_a_report_grants(make_ledger: MakeLedger) -> None:
+    ledger = make_ledger()
+    ledger.suggest()
+    # As a release before leases dispatched it, and as a clock that was set back since leaves it.
+    for known in (None, NOW + timedelta(days=9)):
+        ledger.trials[1] = replace(ledger.trials[1], lease_expires=known, last_report=None)
+        ledger.job = replace(ledger.job, next_expiry=known)
+        ledger.report(1, metric=0.1)
+        assert ledger.job.next_expiry == ledger.trials[1].lease_expires
+        assert ledger.job.next_expiry < NOW + timedelta(hours=25)
+
+
+def test_a_failure_weighs_the_same_whoever_notices_first_that_the_lease_ran_out(
+    make_ledger: MakeLedger,
+) -> None:
+    ledger = make_ledger()
+    ledger.suggest()
+    ledger.trials[1] = replace(ledger.trials[1], lease_expires=NOW)
+    ledger.job = replace(ledger.job, next_expiry=NOW)
+    ledger.report(1, metric=0.1)
+    job, _ = ledger.decide(zeus.expire(ledger.job, NOW))
+    assert job.failures == {64: Failures(3, "lease_expired")}
+
+
+def test_a_lease_that_ended_before_its_trial_began_by_a_clock_set_back_ends_with_it(
+    make_ledger: MakeLedger,
+) -> None:
+    ledger = make_ledger()
+    trial = ledger.suggest().trial
+    early = replace(trial, lease_expires=NOW - timedelta(hours=1))
+    assert leases.expired(early).end_timestamp == NOW

@@ -80,8 +80,9 @@ def make_mab(make_ledger: MakeLedger, make_trial: MakeTrial) -> MakeMab:
 
 def test_after_the_first_a_report_that_goes_on_changes_nothing_and_reads_nothing(make_mab: MakeMab) -> None:
     ledger = make_mab(COSTS)
+    first = ledger.report(9, metric=0.0)
     before = ledger.job
-    first, second = (ledger.report(9, metric=0.0) for _ in range(2))
+    second = ledger.report(9, metric=0.0)
     assert first.trial is not None
     assert first.trial.last_report is not None
     assert (second.verdict.stop_train, second.trial, second.arm) == (False, None, None)

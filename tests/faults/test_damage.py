@@ -134,6 +134,17 @@ def test_a_truncated_file_is_refused(written: Path, tmp_path: Path, keep: int) -
     assert "backup" in refusal(file) or keep < 512
 
 
+@pytest.mark.parametrize("cut", [512, 1024, 2048])
+def test_a_file_that_ends_within_a_page_is_refused(tmp_path: Path, cut: int) -> None:
+    file = tmp_path / "overflowing.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE blobs (blob BLOB)")
+        connection.execute("INSERT INTO blobs VALUES (?)", (bytes(9000),))
+        connection.commit()
+    file.write_bytes(file.read_bytes()[:-cut])
+    assert "ends within a page" in refusal(file)
+
+
 def test_a_damaged_header_schema_or_tree_is_refused_by_the_command(written: Path, tmp_path: Path) -> None:
     data = written.read_bytes()
     page = int.from_bytes(data[16:18], "big")

@@ -185,6 +185,20 @@ def test_due_are_the_jobs_whose_next_expiry_has_come_the_longest_due_first(conne
     assert reading.due_jobs(connection, 100) == list(DUE)[1:]
 
 
+def test_what_is_due_is_found_by_when_it_is_due(
+    connection: Connection, statements: list[tuple[str, Any]]
+) -> None:
+    reading.due_jobs(connection, 5)
+    [(statement, parameters)] = statements.copy()
+    if connection.dialect.name == "sqlite":
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).scalars("detail")
+        assert any("SEARCH Job USING" in step and "(next_expiry<?)" in step for step in plan)
+    else:
+        [index] = [node for node in plan_of(connection, statement, parameters) if "Index Name" in node]
+        assert index["Index Name"] == "ix_Job_next_expiry"
+        assert "next_expiry <=" in index["Index Cond"]
+
+
 def test_the_databases_clock_is_utc(connection: Connection) -> None:
     ([_], now) = reading.timed_jobs(connection, ["job-3"])
     assert now is not None
@@ -376,7 +390,7 @@ def literal(value: object) -> str:
     ("action", "index"),
     [
         ("explorations", "ix_Trial_explorations"),
-        ("newest explorations", "ix_Trial_explorations"),
+        ("newest explorations", "ix_Trial_explored"),
         ("leased", "ix_Trial_leases"),
         ("results", "ix_Trial_results"),
         ("all results", "ix_Trial_results"),

@@ -1,6 +1,6 @@
 """Leases of trials, failures of batch sizes, resets of jobs, answers to calls with a key."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,8 +35,9 @@ def upgrade() -> None:
     grant_leases()
     op.create_index("ix_Answer_created_timestamp", "Answer", ["created_timestamp"])
     op.create_index("ix_Job_next_expiry", "Job", ["next_expiry"])
-    op.drop_index("ix_Trial_explorations", "Trial")
-    create_partial_index("ix_Trial_explorations", ["job_id", "trial_number"], "type = 'Exploration'")
+    create_partial_index(
+        "ix_Trial_explored", ["job_id", "batch_size", "trial_number"], "type = 'Exploration'"
+    )
     create_partial_index("ix_Trial_leases", ["job_id", "lease_expires"], "status = 'Dispatched'")
 
 
@@ -45,9 +46,19 @@ def create_partial_index(name: str, columns: list[str], condition: str) -> None:
     op.create_index(name, "Trial", columns, sqlite_where=where, postgresql_where=where)
 
 
+def now() -> datetime:
+    """Return the time by the database's clock, UTC."""
+    clock = {
+        "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')",
+        "postgresql": "SELECT to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD\"T\"HH24:MI:SS.MS')",
+    }
+    connection = op.get_bind()
+    return datetime.fromisoformat(str(connection.exec_driver_sql(clock[connection.dialect.name]).scalar()))
+
+
 def grant_leases() -> None:
     """Give every running trial a lease from now on, the term of trainings that send no heartbeats."""
-    expires = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=SILENT_HOURS)
+    expires = now() + timedelta(hours=SILENT_HOURS)
     job = sa.table("Job", sa.column("job_id"), sa.column("next_expiry", sa.DateTime))
     trial = sa.table(
         "Trial", sa.column("job_id"), sa.column("status"), sa.column("lease_expires", sa.DateTime)

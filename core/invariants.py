@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from core.arm_audit import arm_findings
+from core.arm_invariants import arm_findings
 from core.cost import LARGEST_QUANTITY, cost_of
 from core.failures import counts
 from core.finding import RESTORE, Finding
