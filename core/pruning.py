@@ -48,6 +48,8 @@ def walk(
     Raises:
         NoBatchSizeLeft: A round ended without a survivor.
     """
+    if any(trial.status is TrialStatus.DISPATCHED for seen in explorations.values() for trial in seen):
+        return Await()  # also where the walk has turned away from it, since a batch size was set aside
     survivors = sorted(batch_sizes)
     default = job.default_batch_size
     for round_index in range(job.num_pruning_rounds):
@@ -55,11 +57,9 @@ def walk(
         start = survivors.index(default)
         for direction in (survivors[start::-1], survivors[start + 1 :]):
             for batch_size in direction:
-                trial = next(iter(explorations.get(batch_size, ())[round_index:]), None)
-                if trial is not None and trial.status is TrialStatus.DISPATCHED:
-                    return Await()
                 if is_set_aside(job, batch_size):
                     break
+                trial = next(iter(explorations.get(batch_size, ())[round_index:]), None)
                 if trial is None:
                     return Explore(batch_size)
                 if not trial.converged or trial.time is None or trial.energy is None:
