@@ -91,10 +91,10 @@ def stand_in(job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Se
     left = usable(job, batch_sizes)
     if not left:
         raise NoBatchSizeLeft(all_aside(job))
-    costs = {
-        size: cost_of(job, trial.time, trial.energy)
+    costs = [
+        (cost_of(job, trial.time, trial.energy), size)
         for size in left
         for trial in explorations.get(size, ())
         if trial.converged and trial.time is not None and trial.energy is not None
-    }
-    return min(costs, key=costs.__getitem__) if costs else min(left)
+    ]
+    return min(costs)[1] if costs else min(left)
