@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.cost import LARGEST_QUANTITY
+from core.leases import EXPIRED
 from core.records import Report, Specification, Trial
 from service.errors import Flaw
 
@@ -128,6 +129,15 @@ class EndBody(TrialBody, frozen=True, kw_only=True):
     """A trial that is over; ``reason`` says why it failed, as ``preempted`` or an exception's name."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a reason that is not the client's to give: a trial that has it takes late reports.
+
+        Raises:
+            Contradiction: As in ``JobBody``.
+        """
+        if self.reason == EXPIRED:
+            raise Contradiction("reason", "Expected another reason: the service alone tells expired leases")
 
 
 MOST_ITEMS = 1000

@@ -235,7 +235,7 @@ def test_impossible_terms_are_refused(http: httpx.Client, api: Api, member: dict
     assert http.post("/jobs", json=body | member).status_code == 422
 
 
-@pytest.mark.parametrize("reason", ["", "x" * 101, 5, "a\x00b"])
+@pytest.mark.parametrize("reason", ["", "x" * 101, 5, "a\x00b", "lease_expired"])
 def test_impossible_reasons_are_refused(api: Api, tables: Tables, reason: object) -> None:
     trial = api.trial(api.register()["job_id"])
     assert api.end(trial | {"reason": reason}).status_code == 422
