@@ -21,9 +21,10 @@ from core.verdict import judge
 from service.engine.commands import Command, Suggest, Tell
 from service.errors import InvalidRequest, ServiceError, from_core
 from service.web import bulk
+from service.web.access import ANYBODY
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, job_id_of, parse
-from service.web.wire import JobBody, ReportBody, TrialBody
+from service.web.wire import EndBody, JobBody, ReportBody
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ JOB = Job(
     last_trial_number=1,
 )
 
-_job, _report, _trial = Decoder(JobBody), Decoder(ReportBody), Decoder(TrialBody)
+_job, _report, _end = Decoder(JobBody), Decoder(ReportBody), Decoder(EndBody)
 
 
 class Engine:
@@ -102,7 +103,7 @@ def try_input(data: bytes) -> HTTPStatus:
         case b"1":
             return _decoded(_report, head, body)
         case b"2":
-            return _decoded(_trial, head, body)
+            return _decoded(_end, head, body)
         case b"3":
             return _answered(bulk.suggestions, head, body, "suggestions")
         case b"4":
@@ -185,7 +186,7 @@ def _request(head: bytes, body: bytes) -> Request:
         return next(left)
 
     headers = [(b"content-type", head)] if head else []
-    return Request({"type": "http", "headers": headers, "app": _APP}, receive)
+    return Request({"type": "http", "headers": headers, "app": _APP, "user": ANYBODY}, receive)
 
 
 def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
