@@ -50,7 +50,7 @@ def walk(
         NoBatchSizeLeft: A round ended without a survivor.
     """
     if any(trial.status is TrialStatus.DISPATCHED for seen in explorations.values() for trial in seen):
-        return Await()
+        return Await()  # also where the walk has turned away from it, since a batch size was set aside
     survivors = sorted(batch_sizes)
     default = job.default_batch_size
     for round_index in range(job.num_pruning_rounds):
@@ -92,10 +92,10 @@ def stand_in(job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Se
     left = usable(job, batch_sizes)
     if not left:
         raise NoBatchSizeLeft(all_aside(job))
-    costs = {
-        size: cost_of(job, trial.time, trial.energy)
+    costs = [
+        (cost_of(job, trial.time, trial.energy), size)
         for size in left
         for trial in explorations.get(size, ())
         if trial.converged and trial.time is not None and trial.energy is not None
-    }
-    return min(costs, key=costs.__getitem__) if costs else min(left)
+    ]
+    return min(costs)[1] if costs else min(left)

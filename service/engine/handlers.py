@@ -87,6 +87,7 @@ def expire(dossier: Dossier, now: datetime) -> Generator[Need, Any, None]:
 
 def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any, Verdict]:
     """Judge a report, keep the trial's lease and, where the report ends it, learn from it."""
+    yield from expire(dossier, now)  # a failure before this result must not count after it
     job = _registered(dossier)
     trial = dossier.trial_of(command.trial_number)
     if trial is None or trial.batch_size != command.report.batch_size:

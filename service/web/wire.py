@@ -131,13 +131,13 @@ class EndBody(TrialBody, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
 
     def __post_init__(self) -> None:
-        """See that the reason is one that a client can know.
+        """Refuse a reason that is not the client's to give: a trial that has it takes late reports.
 
         Raises:
-            Contradiction: It is the service's own.
+            Contradiction: As in ``JobBody``.
         """
         if self.reason == EXPIRED:
-            raise Contradiction("reason", f"Expected another reason: {EXPIRED} is the service's to give")
+            raise Contradiction("reason", "Expected another reason: the service alone tells expired leases")
 
 
 MOST_ITEMS = 1000

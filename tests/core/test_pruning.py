@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import NoBatchSizeLeft
-from core.pruning import Await, Explore, Survivors, walk
-from core.records import Job, Trial, TrialStatus
+from core.pruning import Await, Explore, Survivors, stand_in, walk
+from core.records import Failures, Job, Trial, TrialStatus
 
 MakeJob = Callable[..., Job]
 MakeTrial = Callable[..., Trial]
@@ -91,6 +91,21 @@ def test_a_dispatched_exploration_is_awaited(
     job = make_job(default_batch_size=32)
     history = explored({32: [5.0]}) | {16: [make_trial(batch_size=16)]}
     assert walk(job, SIZES, history) == Await()
+
+
+def test_a_dispatched_exploration_is_awaited_after_the_walk_has_turned_away_from_it(
+    make_job: MakeJob, make_trial: MakeTrial, explored: Explored
+) -> None:
+    job = make_job(default_batch_size=32, failures={32: Failures(9, None)})
+    history = explored({32: [5.0]}) | {16: [make_trial(batch_size=16)]}
+    assert walk(job, SIZES, history) == Await()
+
+
+def test_who_stands_in_gets_the_batch_size_of_the_cheapest_exploration(
+    make_job: MakeJob, explored: Explored
+) -> None:
+    job = make_job(default_batch_size=32, min_cost_batch_size=32, failures={32: Failures(9, None)})
+    assert stand_in(job, SIZES, explored({32: [1.0], 64: [5.0, 9.0], 16: [7.0]})) == 64
 
 
 def test_an_exploration_that_has_failed_is_not_in_the_history_and_comes_again(

@@ -24,7 +24,7 @@ from service.web import bulk
 from service.web.access import ANYBODY
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, job_id_of, parse
-from service.web.wire import JobBody, ReportBody, TrialBody
+from service.web.wire import EndBody, JobBody, ReportBody
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ JOB = Job(
     last_trial_number=1,
 )
 
-_job, _report, _trial = Decoder(JobBody), Decoder(ReportBody), Decoder(TrialBody)
+_job, _report, _end = Decoder(JobBody), Decoder(ReportBody), Decoder(EndBody)
 
 
 class Engine:
@@ -103,7 +103,7 @@ def try_input(data: bytes) -> HTTPStatus:
         case b"1":
             return _decoded(_report, head, body)
         case b"2":
-            return _decoded(_trial, head, body)
+            return _decoded(_end, head, body)
         case b"3":
             return _answered(bulk.suggestions, head, body, "suggestions")
         case b"4":

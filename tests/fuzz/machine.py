@@ -3,14 +3,13 @@
 After a refused request every table is as it was; after each sequence the tables say what the model says.
 """
 
-import json
+import math
 from typing import Any
 
 import httpx
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
     multiple,
@@ -20,30 +19,21 @@ from hypothesis.stateful import (
 )
 
 from tests.fuzz.counts import Counts
-from tests.fuzz.material import (
-    GOOD,
-    LETTERS,
-    MEASUREMENTS,
-    NAMES,
-    NO_BODY,
-    SPECIFICATIONS,
-    STRAY,
-    TAKES_BODY,
-    WRONG,
-)
-from tests.fuzz.protocol import REQUIRED, Body, Dispatch, Refusal
-from tests.fuzz.talker import Talker, check
+from tests.fuzz.material import GOOD, KEYS, LETTERS, MEASUREMENTS, NAMES, REASONS, SPECIFICATIONS
+from tests.fuzz.mistakes import TRIALS, Mistakes
+from tests.fuzz.outcomes import Body, Dispatch, Refusal
+from tests.fuzz.protocol import NEW
+from tests.fuzz.talker import check
 from tests.service.tables import Tables
 
 STEPS = 40
 """Of a sequence."""
 METRICS = st.lists(st.sampled_from([0.75, 0.5, 0.25]), max_size=16)
+TIMES = st.integers(1, 3)
 
 
-class Machine(Talker, RuleBasedStateMachine):
+class Machine(Mistakes, RuleBasedStateMachine):
     """What may happen; the server's part is set by ``drive``."""
-
-    trials = Bundle("trials")
 
     def teardown(self) -> None:
         """Compare the tables with the model."""
@@ -55,29 +45,34 @@ class Machine(Talker, RuleBasedStateMachine):
         self.register("a", body)
         self.train("a", metrics, energy)
 
-    @rule(name=NAMES, body=SPECIFICATIONS)
-    def register(self, name: str, body: Body) -> None:
+    @rule(name=NAMES, body=SPECIFICATIONS, key=KEYS)
+    def register(self, name: str, body: Body, key: str | None = None) -> None:
         """Register a job, which may be there with the same or another specification."""
         body |= {"job_id": self.job(name)}
-        self.expect(self.protocol.register(body), "POST", "/jobs", body)
+        if not self.is_repeated(key, "POST", "/jobs", body):
+            self.expect(self.protocol.register(body), "POST", "/jobs", body, key=key)
 
     @rule(
         name=NAMES,
         change=SPECIFICATIONS,
-        changed=st.sets(st.sampled_from(["max_epochs", "eta_knob", "mab_seed"])),
+        changed=st.sets(st.sampled_from(["max_epochs", "eta_knob", "mab_seed", *NEW])),
+        unnamed=st.sets(st.sampled_from([*NEW])),
     )
-    def register_again(self, name: str, change: Body, changed: set[str]) -> None:
-        """Register a job once more: equally, or with a few members changed."""
+    def register_again(self, name: str, change: Body, changed: set[str], unnamed: set[str]) -> None:
+        """Register a job once more: equally, or with a few members changed or not named."""
         job = self.protocol.jobs.get(self.job(name))
         if job is not None:
-            body = job.specification | {member: change[member] for member in changed & change.keys()}
+            body = {member: value for member, value in job.specification.items() if member not in unnamed}
+            body |= {member: change[member] for member in changed & change.keys()}
             body["batch_sizes"] = body["batch_sizes"][::-1]
             self.expect(self.protocol.register(body), "POST", "/jobs", body)
 
-    @rule(body=SPECIFICATIONS)
-    def register_unnamed(self, body: Body) -> None:
+    @rule(body=SPECIFICATIONS, key=KEYS)
+    def register_unnamed(self, body: Body, key: str | None) -> None:
         """Register a job without a name, find it under the name it got, and delete it."""
-        answer = self.ask(201, "POST", "/jobs", body)
+        if self.is_repeated(key, "POST", "/jobs", body):
+            return
+        answer = self.ask(201, "POST", "/jobs", body, key=key)
         name = answer.json()["job_id"]
         assert name.startswith(f"{body['job_id_prefix']}-")
         assert len(name) == len(body["job_id_prefix"]) + 9
@@ -85,31 +80,66 @@ class Machine(Talker, RuleBasedStateMachine):
         self.expect(self.protocol.register(body | {"job_id": name}), "POST", "/jobs", body | {"job_id": name})
         self.expect(self.protocol.delete(name), "DELETE", f"/jobs?job_id={name}")
 
-    @rule(target=trials, name=NAMES, times=st.integers(1, 3))
-    def suggest(self, name: str, times: int) -> Any:  # noqa: ANN401  (what Hypothesis takes for several)
+    @rule(target=TRIALS, name=NAMES, keys=st.lists(KEYS, min_size=1, max_size=3))
+    def suggest(self, name: str, keys: list[str | None]) -> Any:  # noqa: ANN401  (what Hypothesis takes for several)
         """Ask for trials, so that some run beside others."""
-        return multiple(*filter(None, [self.dispatch(self.job(name)) for _ in range(times)]))
+        return multiple(*filter(None, [self.dispatch(self.job(name), key) for key in keys]))
 
-    @rule(trial=trials, said=MEASUREMENTS)
+    @rule(trial=TRIALS, said=MEASUREMENTS)
     def report(self, trial: Body, said: Body) -> None:
         """Report an epoch of a trial, which may be over, or gone."""
         self.expect(self.protocol.report(trial | said), "POST", "/report", trial | said)
 
-    @rule(
-        trial=trials,
-        said=MEASUREMENTS,
-        change=st.sampled_from([("batch_size", 7), ("trial_number", 99), ("job_id", "x")]),
-    )
-    def name_another(self, trial: Body, said: Body, change: tuple[str, Any]) -> None:
-        """Report and end a trial that was never dispatched."""
-        body = trial | said | dict([change])
-        self.expect(self.protocol.report(body), "POST", "/report", body)
-        self.expect(self.protocol.end(body), "PATCH", "/trials", body)
-
-    @rule(trial=trials)
-    def end(self, trial: Body) -> None:
+    @rule(trial=TRIALS, reason=REASONS)
+    def end(self, trial: Body, reason: Body) -> None:
         """End a trial, which may be over, or gone."""
-        self.expect(self.protocol.end(trial), "PATCH", "/trials", trial)
+        self.expect(self.protocol.end(trial | reason), "PATCH", "/trials", trial | reason)
+
+    @rule(trial=TRIALS)
+    def keep(self, trial: Body) -> None:
+        """Send a heartbeat of a trial, which may be over, or gone."""
+        self.beat(trial["job_id"], trial["trial_number"])
+
+    @rule(name=NAMES, times=TIMES, reason=REASONS, was_heard=st.booleans())
+    def lose(self, name: str, times: int, reason: Body, *, was_heard: bool) -> None:
+        """Let trainings fail in a row, once or not at all heard of."""
+        for _ in range(times):
+            trial = self.dispatch(self.job(name))
+            if trial is not None:
+                if was_heard:
+                    self.report(trial, GOOD | {"metric": math.nan, "current_epoch": 1})
+                self.end(trial, reason)
+
+    @rule(
+        target=TRIALS,
+        name=NAMES,
+        times=TIMES,
+        metric=st.sampled_from([0.75, 0.25]),
+        order=st.sampled_from([1, -1]),
+    )
+    def come_late(self, name: str, times: int, metric: float, order: int) -> Any:  # noqa: ANN401
+        """Let trainings send heartbeats and then report, late where the job's leases last no time."""
+        trials = []
+        for _ in range(times):
+            trial = self.dispatch(self.job(name))
+            if trial is not None:
+                self.keep(trial)
+                trials.append(trial)
+        for trial in trials[::order]:
+            self.report(trial, GOOD | {"metric": metric})
+        return multiple(*trials)
+
+    @rule(name=NAMES)
+    def reset(self, name: str) -> None:
+        """Start a job over, which may not be there."""
+        self.expect(self.protocol.reset(self.job(name)), "POST", f"/api/v1/jobs/{self.job(name)}/reset")
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """Send a call that came with a key once more."""
+        key = data.draw(st.sampled_from(sorted(self.calls)))
+        assert self.is_repeated(key, *self.calls[key].request)
 
     @rule(name=NAMES, metrics=METRICS, energy=st.integers(1, 5))
     def train(self, name: str, metrics: list[float], energy: int) -> None:
@@ -117,9 +147,9 @@ class Machine(Talker, RuleBasedStateMachine):
         for number, metric in enumerate(metrics):
             trial = self.dispatch(self.job(name))
             if trial is not None:
-                body = trial | GOOD | {"metric": metric, "energy": 1000.0 * ((energy * (number + 1)) % 7 + 1)}
-                self.expect(self.protocol.report(body), "POST", "/report", body)
-                self.expect(self.protocol.end(trial), "PATCH", "/trials", trial)
+                joules = 1000.0 * ((energy * (number + 1)) % 7 + 1)
+                self.report(trial, GOOD | {"metric": metric, "energy": joules})
+                self.end(trial, {})
 
     @precondition(lambda self: len(self.protocol.jobs) > 1)
     @rule(name=st.sampled_from(LETTERS))
@@ -127,86 +157,45 @@ class Machine(Talker, RuleBasedStateMachine):
         """Delete a job, which may not be there, but never the last one."""
         self.expect(self.protocol.delete(self.job(name)), "DELETE", f"/jobs?job_id={self.job(name)}")
 
-    @rule(target=trials, names=st.lists(NAMES | st.sampled_from(["nobody", "", 7, None, ["a"]]), max_size=6))
-    def suggest_in_bulk(self, names: list[Any]) -> Any:  # noqa: ANN401
+    @rule(
+        target=TRIALS,
+        names=st.lists(NAMES | st.sampled_from(["nobody", "", 7, None, ["a"]]), max_size=6),
+        key=KEYS,
+    )
+    def suggest_in_bulk(self, names: list[Any], key: str | None) -> Any:  # noqa: ANN401
         """Ask for trials of many jobs, some of which cannot be."""
         names = [self.job(name) if name in LETTERS else name for name in names]
+        key = key if any(map(is_name, names)) else None  # where nothing can be done, none is kept
+        if self.is_repeated(key, "POST", "/api/v1/suggestions", {"job_ids": names}):
+            return multiple()
         wanted = [
             self.protocol.suggest(name) if is_name(name) else Refusal(422, "invalid-request")
             for name in names
         ]
-        answers = self.bulk("/api/v1/suggestions", {"job_ids": names}, "suggestions", wanted)
+        answers = self.bulk("/api/v1/suggestions", {"job_ids": names}, "suggestions", wanted, key)
         return multiple(
             *(self.taken(w, a) for w, a in zip(wanted, answers, strict=True) if isinstance(w, Dispatch))
         )
 
     @rule(
         said=st.lists(
-            st.tuples(trials, MEASUREMENTS) | st.sampled_from([None, 7, {}, {"job_id": "job-a"}]), max_size=5
-        )
+            st.tuples(TRIALS, MEASUREMENTS) | st.sampled_from([None, 7, {}, {"job_id": "job-a"}]), max_size=5
+        ),
+        key=KEYS,
     )
-    def report_in_bulk(self, said: list[Any]) -> None:
+    def report_in_bulk(self, said: list[Any], key: str | None) -> None:
         """Send many reports, some of which cannot be."""
         items = [item[0] | item[1] if isinstance(item, tuple) else item for item in said]
+        key = key if any(isinstance(item, tuple) for item in said) else None
+        if self.is_repeated(key, "POST", "/api/v1/reports", {"reports": items}):
+            return
         wanted = [
             self.protocol.report(item) if isinstance(origin, tuple) else Refusal(422, "invalid-request")
             for origin, item in zip(said, items, strict=True)
         ]
-        for expected, answer in zip(
-            wanted, self.bulk("/api/v1/reports", {"reports": items}, "verdicts", wanted), strict=True
-        ):
+        answers = self.bulk("/api/v1/reports", {"reports": items}, "verdicts", wanted, key)
+        for expected, answer in zip(wanted, answers, strict=True):
             check(expected, answer)
-
-    @rule(body=SPECIFICATIONS, said=MEASUREMENTS, data=st.data())
-    def send_what_is_wrong(self, body: Body, said: Body, data: st.DataObject) -> None:
-        """Send a body of which one member is missing or cannot be."""
-        trial = {"job_id": self.job("a"), "batch_size": 8, "trial_number": 1}
-        method, path, whole, required = data.draw(
-            st.sampled_from(
-                [
-                    ("POST", "/jobs", body | {"job_id": self.job("a")}, body.keys() & set(REQUIRED)),
-                    ("POST", "/report", trial | said, (trial | said).keys()),
-                    ("PATCH", "/trials", trial, trial.keys()),
-                ]
-            )
-        )
-        member = data.draw(st.sampled_from(sorted(whole.keys() & WRONG.keys())))
-        wrong = data.draw(st.sampled_from(WRONG[member]))
-        is_left_out = member in required and data.draw(st.booleans())
-        sent = (
-            {name: value for name, value in whole.items() if name != member}
-            if is_left_out
-            else whole | {member: wrong}
-        )
-        self.expect(Refusal(422, "invalid-request"), method, path, sent)
-
-    @rule(call=st.sampled_from(TAKES_BODY), body=st.sampled_from(NO_BODY))
-    def send_no_body_of_the_call(self, call: tuple[str, str], body: bytes) -> None:
-        """Send what is no JSON, or no object of the call."""
-        self.expect(Refusal(422, "invalid-request"), *call, body)
-
-    @rule(
-        call=st.sampled_from(TAKES_BODY),
-        trial=trials,
-        kind=st.sampled_from(["text/plain", "application/xml", "json"]),
-    )
-    def send_another_type(self, call: tuple[str, str], trial: Body, kind: str) -> None:
-        """Send a body that says it is something else."""
-        self.expect(Refusal(422, "invalid-request"), *call, trial, {"content-type": kind})
-
-    @rule(call=st.sampled_from(TAKES_BODY), name=NAMES)
-    def send_too_much(self, call: tuple[str, str], name: str) -> None:
-        """Send a body past the limit."""
-        self.expect(
-            Refusal(413, "body-too-large"),
-            *call,
-            json.dumps({"job_id": self.job(name)}).encode() + b" " * (1 << 20),
-        )
-
-    @rule(stray=st.sampled_from(STRAY))
-    def stray(self, stray: tuple[int, str, str]) -> None:
-        """Call what is not there, or not so."""
-        self.ask(*stray)
 
 
 def is_name(name: object) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.fuzz.job import NO_TIME
+
 SIZES = [8, 16, 32, 64]
 LETTERS = ["a", "b", "c"]
 NAMES = st.sampled_from("aaabc")  # most of what happens is about one job, so that it gets far
@@ -27,6 +29,8 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "mab_prior_precision": st.sampled_from([0.0, 1e-9, 1e100]),
         "mab_num_explorations": st.integers(0, 3),
         "mab_seed": st.sampled_from([None, 0, 7, 2**63 - 1]),
+        "lease_seconds": st.sampled_from([NO_TIME, 600, 3600.5, None]),
+        "max_failures": st.integers(1, 3),
         "seed": st.integers(0, 3),  # unknown to the service, sent by existing clients
     },
 )
@@ -48,6 +52,10 @@ MEASUREMENTS = st.fixed_dictionaries(
         "current_epoch": st.integers(1, 3),
     }
 )
+REASONS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{}, {"reason": None}]) | st.fixed_dictionaries(
+    {"reason": st.sampled_from(["preempted", "OutOfMemoryError", "x" * 100])}
+)
+KEYS = st.sampled_from([None] * 12 + list("klmnop"))  # few, so that one comes with another call too
 GOOD = {"time": 10.0, "energy": 1500.0, "current_epoch": 3}
 
 # What no member of a kind may be; a member that may be null, or not finite, comes after.
@@ -80,11 +88,14 @@ WRONG: dict[str, list[Any]] = {
     "beta_knob": [0, -1, math.nan, math.inf, "2"],
     "max_power": [*NO_NUMBER, 0, None],
     "higher_is_better_metric": [0, 1, "true", None],
+    "lease_seconds": ["60", True, 0, -1, math.nan, math.inf, 1e9, [60]],
+    "max_failures": [*NO_INTEGER, None],
     "batch_size": [*NO_INTEGER, None],
     "trial_number": [*NO_INTEGER, None],
     "current_epoch": [*NO_INTEGER, None],
     "time": [*NO_NUMBER, 0, None],
     "energy": [*NO_NUMBER, None],
+    "reason": [7, True, "", "x" * 101, "nul\x00", "\ud800", ["x"], "lease_expired"],
     "metric": ["0.5", True, None, [0.5]],
 }
 NO_BODY = [
@@ -114,9 +125,23 @@ STRAY = [
     (405, "HEAD", "/jobs/batch_size?job_id=job-a"),
     (405, "PUT", "/report"),
     (405, "DELETE", "/trials"),
+    (404, "PUT", "/api/v1/jobs/job-a/trials/1"),
+    (404, "GET", "/api/v1/jobs"),
+    (404, "POST", "/api/v1/jobs/nobody/reset"),
+    (404, "PUT", "/api/v1/jobs/nobody/trials/1/heartbeat"),
+    (405, "GET", "/api/v1/jobs/job-a/reset"),
+    (405, "POST", "/api/v1/jobs/job-a/trials/1/heartbeat"),
+    (422, "POST", "/api/v1/jobs//reset"),
+    (422, "POST", "/api/v1/jobs/%00/reset"),
+    (422, "PUT", "/api/v1/jobs/job-a/trials/0/heartbeat"),
+    (422, "PUT", "/api/v1/jobs/job-a/trials/1.5/heartbeat"),
+    (422, "PUT", "/api/v1/jobs/job-a/trials/2147483648/heartbeat"),
+    (422, "PUT", "/api/v1/jobs/job-a/trials/one/heartbeat"),
+    (422, "PUT", "/api/v1/jobs/%00/trials/1/heartbeat"),
     (422, "GET", "/jobs/batch_size"),
     (422, "GET", "/jobs/batch_size?job_id="),
     (422, "GET", "/jobs/batch_size?job_id=%00"),
     (422, "DELETE", "/jobs?job=job-a"),
     (422, "DELETE", "/jobs?job_id=" + "x" * 401),
 ]
+NO_KEY = ["", "a b", "x" * 256, "caf\u00e9"]

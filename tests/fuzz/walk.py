@@ -27,6 +27,11 @@ class Walk:
         self.converged[self.ahead[0].pop(0)] = cost
         self._settle()
 
+    def leave_out(self) -> None:
+        """Go on past the next batch size, which had converged and was set aside since."""
+        del self.ahead[0][0]
+        self._settle()
+
     def fail(self) -> None:
         """Turn around after the next batch size has not converged."""
         del self.ahead[0]

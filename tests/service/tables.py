@@ -15,7 +15,8 @@ TABLES = ("Job", "BatchSize", "GaussianTsArmState", "ArmHistory", "ArmSums", "Tr
 class Tables:
     """An open reader."""
 
-    def __init__(self, connection: AsyncConnection, runner: asyncio.Runner) -> None:
+    def __init__(self, database_url: str, connection: AsyncConnection, runner: asyncio.Runner) -> None:
+        self.database_url = database_url
         self._connection = connection
         self._runner = runner
 
@@ -39,7 +40,7 @@ def open_tables(database_url: str) -> Iterator[Tables]:
         engine = create_async_engine(database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         connection = runner.run(_connected(engine.connect()))
         try:
-            yield Tables(connection, runner)
+            yield Tables(database_url, connection, runner)
         finally:
             runner.run(connection.close())
             runner.run(engine.dispose())

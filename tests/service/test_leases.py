@@ -129,6 +129,16 @@ def test_a_late_report_is_judged_kept_and_marked(api: Api, tables: Tables) -> No
     assert api.trial(job_id)["batch_size"] == 8
 
 
+def test_a_lease_that_ran_out_before_a_result_is_no_failure_after_it(api: Api) -> None:
+    job_id = api.register(max_failures=2, lease_seconds=1e-9)["job_id"]
+    silent, other = api.trial(job_id), api.trial(job_id)
+    assert silent["batch_size"] == other["batch_size"] == 16
+    beat(api, silent)
+    api.report(other)
+    beat(api, api.trial(job_id))
+    assert api.trial(job_id)["batch_size"] == 16, "one failure since the last result, of two"
+
+
 def test_heartbeats_and_reports_move_the_end_of_a_lease(api: Api, tables: Tables) -> None:
     trial = api.trial(api.register(lease_seconds=20)["job_id"])
     ends = []
