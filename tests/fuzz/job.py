@@ -129,15 +129,15 @@ class Job:
         terms = self.specification
         walk = Walk(list(terms["batch_sizes"]), terms["default_batch_size"], terms["num_pruning_rounds"])
         while (size := walk.next_size) is not None:
-            trial = results[size].pop(0) if results.get(size) else None
-            if trial is None and not self._is_set_aside(size):
+            explored = results[size].pop(0) if results.get(size) else None
+            if explored is None and not self._is_set_aside(size):
                 break
-            if trial is None or not trial.converged:
+            if explored is None or not explored.converged:
                 walk.fail()
             elif self._is_set_aside(size):
                 walk.leave_out()
             else:
-                walk.succeed(self._cost(trial.time, trial.energy))
+                walk.succeed(self._cost(explored.time, explored.energy))
         return walk
 
     def _was_explored_anew(self, trial: Trial) -> bool:
