@@ -117,9 +117,8 @@ class Unauthorized(ServiceError):
 
     status = HTTPStatus.UNAUTHORIZED
     problem = "unauthorized"
-    headers: ClassVar[dict[str, str]] = {
-        "WWW-Authenticate": 'Bearer realm="batchbandit", Basic realm="batchbandit"'
-    }
+    # Not Basic too: a browser would ask its user, and send what it was given with the requests of any page.
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="batchbandit"'}
 
 
 class Forbidden(ServiceError):
