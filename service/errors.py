@@ -9,6 +9,7 @@ ServiceError
 ├── Unauthorized              401
 ├── Forbidden                 403
 ├── ForeignOrigin             403
+├── OpenToProxy               403
 ├── UnknownHost               421
 ├── UnknownJob                400
 ├── UnknownTrial              400
@@ -133,6 +134,13 @@ class ForeignOrigin(ServiceError):
 
     status = HTTPStatus.FORBIDDEN
     problem = "foreign-origin"
+
+
+class OpenToProxy(ServiceError):
+    """A proxy passes a request on to a service that is open since nobody but its machine reaches it."""
+
+    status = HTTPStatus.FORBIDDEN
+    problem = "open-to-proxy"
 
 
 class UnknownHost(ServiceError):
