@@ -9,6 +9,7 @@ ServiceError
 ├── Unauthorized              401
 ├── Forbidden                 403
 ├── ForeignOrigin             403
+├── OpenToProxy               403
 ├── UnknownHost               421
 ├── UnknownJob                400
 ├── UnknownTrial              400
@@ -117,9 +118,8 @@ class Unauthorized(ServiceError):
 
     status = HTTPStatus.UNAUTHORIZED
     problem = "unauthorized"
-    headers: ClassVar[dict[str, str]] = {
-        "WWW-Authenticate": 'Bearer realm="batchbandit", Basic realm="batchbandit"'
-    }
+    # Not Basic too: a browser would ask its user, and send what it was given with the requests of any page.
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="batchbandit"'}
 
 
 class Forbidden(ServiceError):
@@ -134,6 +134,13 @@ class ForeignOrigin(ServiceError):
 
     status = HTTPStatus.FORBIDDEN
     problem = "foreign-origin"
+
+
+class OpenToProxy(ServiceError):
+    """A proxy passes a request on to a service that is open since nobody but its machine reaches it."""
+
+    status = HTTPStatus.FORBIDDEN
+    problem = "open-to-proxy"
 
 
 class UnknownHost(ServiceError):

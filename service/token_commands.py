@@ -50,7 +50,7 @@ def create(role: str, prefix: str, database_url: str) -> None:
 def list_tokens(database_url: str) -> None:
     """List the tokens, revoked ones too; times are UTC."""
     with refusals_said():
-        found = run_beside(database_url, tokens.every)
+        found = run_beside(database_url, tokens.every, must_exist=True)
     rows: list[tuple[str, ...]] = [("ID", "ROLE", "PREFIX", "CREATED", "LAST USED", "REVOKED")]
     for each in found:
         times = (each.created_timestamp, each.last_used_timestamp, each.revoked_timestamp)
@@ -75,6 +75,6 @@ def revoke(token_id: str, database_url: str) -> None:
         return is_revoked
 
     with refusals_said():
-        if not run_beside(database_url, take_away):
+        if not run_beside(database_url, take_away, must_exist=True):
             raise Refused(f"no token in force has the ID {token_id}; batchbandit token list shows them")
     click.echo(f"Token {token_id} is revoked.", err=True)

@@ -18,7 +18,7 @@ from service.store.backup import back_up_beside
 from service.store.lock import LockFile
 from service.store.postgres import run_once
 from service.store.revision import State
-from service.store.sqlite import file_of, writing_engine
+from service.store.sqlite import existing_file_of, writing_engine
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
 def _run_exclusively(url: URL, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction on a database that nobody else changes; keep all or nothing."""
     if url.get_backend_name() == "sqlite":
-        with _exclusively(file_of(url)) as connection:
+        with _exclusively(existing_file_of(url)) as connection:
             return work(connection)
 
     def claim_and_work(connection: Connection) -> T:
@@ -108,8 +108,6 @@ def _run_exclusively(url: URL, work: Callable[[Connection], T]) -> T:
 @contextmanager
 def _exclusively(file: Path) -> Iterator[Connection]:
     """Hold the lock file and one transaction on an existing SQLite database."""
-    if not file.exists():
-        raise OpeningError(f"{file} does not exist; name an existing database with --database-url")
     with LockFile(file):
         engine = writing_engine(file)
         try:

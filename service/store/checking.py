@@ -11,11 +11,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
 from core.finding import RESTORE, Finding
-from service.errors import OpeningError
 from service.store import integrity, opening
 from service.store.inspection import Inspected, inspect
 from service.store.postgres import read_snapshot, run_once
-from service.store.sqlite import file_of
+from service.store.sqlite import existing_file_of
 
 Say = Callable[[Finding], None]
 
@@ -38,9 +37,7 @@ def check(database_url: str, say: Say) -> Inspected:
 
 
 def _check_file(url: URL, say: Say) -> Inspected:
-    file = file_of(url)
-    if not file.exists():
-        raise OpeningError(f"{file} does not exist; name an existing database with --database-url")
+    file = existing_file_of(url)
     with _snapshot(file) as (driver, connection):
         found = list(_structure(driver))
         for finding in found:

@@ -37,14 +37,18 @@ def open_database(database_url: str) -> ServedDatabase:
     return PostgresDatabase.open(url)
 
 
-def run_beside(database_url: str, work: Callable[[Connection], T]) -> T:
+def run_beside(database_url: str, work: Callable[[Connection], T], *, must_exist: bool = False) -> T:
     """Run ``work`` in a transaction of its own, whoever serves the database; a new one is set up first.
+
+    A SQLite file that ``must_exist`` is not made: its name may be mistyped.
 
     Raises:
         OpeningError: The database cannot be used; the sentence says what to do.
     """
     url = opening.parsed(database_url)
     if url.get_backend_name() == "sqlite":
+        if must_exist:
+            sqlite.existing_file_of(url)
         return sqlite.run_once(url, work)
 
     def run(connection: Connection) -> T:

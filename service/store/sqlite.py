@@ -41,6 +41,18 @@ def file_of(url: URL) -> Path:
     return Path(url.database)
 
 
+def existing_file_of(url: URL) -> Path:
+    """Return the file that a SQLite URL names, and that is there.
+
+    Raises:
+        OpeningError: It is not, or it is no plain file.
+    """
+    file = file_of(url)
+    if not file.exists():
+        raise OpeningError(f"{file} does not exist; name an existing database with --database-url")
+    return file
+
+
 def url_of(file: Path) -> URL:
     """Return the URL of a SQLite file."""
     return URL.create("sqlite+aiosqlite", database=str(file))

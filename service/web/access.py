@@ -37,10 +37,9 @@ def public(handler: Handler) -> Call:
 
 
 class Caller(Struct, frozen=True):
-    """Who asks: what is recorded of it, its role, and the prefix of the jobs that it reaches."""
+    """Who asks: what is recorded of it, and the prefix of the jobs that it reaches."""
 
     actor: str
-    role: Role
     job_id_prefix: str
 
     def ensure_reaches(self, job_id: str) -> None:
@@ -56,7 +55,7 @@ class Caller(Struct, frozen=True):
             )
 
 
-ANYBODY = Caller("open", Role.ADMIN, "")
+ANYBODY = Caller("open", "")
 """Whoever calls a service that runs open."""
 
 
@@ -78,7 +77,7 @@ async def admit(scope: Scope, role: Role) -> None:
         raise Unauthorized(UNKNOWN)
     if not token.role.includes(role):
         raise Forbidden(f"This call is for the role {role}, and the token is a {token.role}'s.")
-    scope["user"] = Caller(token.token_id, token.role, token.job_id_prefix)
+    scope["user"] = Caller(token.token_id, token.job_id_prefix)
 
 
 def token_of(scope: Scope) -> str:

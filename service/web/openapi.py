@@ -238,7 +238,10 @@ def _guard(operation: dict[str, Any], problem: dict[str, Any], *, needs_token: b
     if needs_token:
         operation["security"] = [{scheme: []} for scheme in _SCHEMES]
         refusals["401"] = "No token in force"
-        refusals["403"] = "The token is not for this call or this job, or a page of another site asks"
+        refusals["403"] = (
+            "The token is not for this call or this job, or a page of another site asks, or a proxy where no "
+            "token is asked for"
+        )
         refusals["503"] = UNAVAILABLE
     operation["responses"] |= _problems(refusals, problem)
 

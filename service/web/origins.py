@@ -1,8 +1,8 @@
-"""Requests that a page of another site has made a browser send, and those for another name: all are refused.
+"""Requests for another site's page, for another name, or for a stranger behind a proxy: all are refused.
 
 A service on localhost is reached by every page that its user opens. A browser says whose page it asks for,
 in ``Sec-Fetch-Site`` and ``Origin``; a page whose own name is made to point at the service, so that its
-origin is the service's, is known by the ``Host``.
+origin is the service's, is known by the ``Host``. A proxy beside the service lets the world reach it too.
 """
 
 from functools import lru_cache
@@ -12,8 +12,9 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import ForeignOrigin, ServiceError, UnknownHost
+from service.errors import ForeignOrigin, OpenToProxy, ServiceError, UnknownHost
 from service.exposure import ANY, Exposure
+from service.web.access import ANYBODY
 from service.web.answers import refusal
 
 OWN_SITES = (None, b"none", b"same-origin")
@@ -21,6 +22,14 @@ OWN_SITES = (None, b"none", b"same-origin")
 
 FOREIGN = (
     "A page of another site may not call this service; call it from a program, or from a page that it serves."
+)
+
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for"})
+"""Headers that proxies add, to say for whom they ask."""
+
+OPEN = (
+    "A proxy passed this request on, and this service asks nobody for a token since only its own machine "
+    "reaches it; make a token with batchbandit token create --role admin."
 )
 
 
@@ -66,6 +75,20 @@ class Guarded:
             )
         if site not in OWN_SITES or (origin is not None and not is_own(origin, host, scope["scheme"])):
             raise ForeignOrigin(FOREIGN)
+
+
+def ensure_direct(scope: Scope) -> None:
+    """See that who was let in without a token, on an address of this machine alone, comes from this machine.
+
+    Raises:
+        OpenToProxy: A proxy asks for somebody else.
+    """
+    if (
+        scope["user"] is ANYBODY
+        and scope["app"].state.exposure.is_local
+        and any(name in FORWARDED for name, _ in scope["headers"])
+    ):
+        raise OpenToProxy(OPEN)
 
 
 def origins_of(scope: Scope) -> Origins:

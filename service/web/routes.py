@@ -20,6 +20,7 @@ from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
 from service.web.once import once_of
 from service.web.openapi import document
+from service.web.origins import ensure_direct
 from service.web.wire import EndBody, JobBody, ReportBody, StateBody, TrialBody
 
 _job = Decoder(JobBody)
@@ -43,6 +44,7 @@ class Resource:
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": allowed})
         if call.role is not None:
             await admit(scope, call.role)
+            ensure_direct(scope)
         response = await call.handler(Request(scope, receive, send))
         await response(scope, receive, send)
 

@@ -29,6 +29,7 @@ from benchmarks.postgres import (
 from benchmarks.programs import SETTING, find_programs
 from benchmarks.server import ServerFailed
 from benchmarks.unprivileged import User, reachable_folder
+from tests.skips import skip_without
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,7 @@ def test_pgbouncer_lends_two_connections_to_many_clients(postgres: Postgres) -> 
     try:
         find_pgbouncer()
     except ServerFailed as failure:
-        pytest.skip(str(failure))
+        skip_without(str(failure))
     create_database(postgres, "pooled")
 
     async def ask_many(url: str) -> set[int]:

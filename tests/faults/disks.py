@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.skips import skip_without
 
 SMALL = 16 << 20
 """Bytes of a small disk."""
@@ -18,14 +18,10 @@ SMALL = 16 << 20
 def small_disk(folder: Path) -> Iterator[Path]:
     """Mount a small disk on a folder, or skip the test."""
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", folder],  # noqa: S607  (where mount is differs)
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
     if mounted.returncode != 0:
-        pytest.skip(f"nothing can be mounted here: {mounted.stderr.strip()}")
+        skip_without(f"nothing can be mounted here: {mounted.stderr.strip()}", "mount")
     try:
         yield folder
     finally:
@@ -49,7 +45,7 @@ def fill(folder: Path) -> Path:
 def limited(pid: int, size: int) -> Iterator[None]:
     """Let a process write no file beyond so many bytes."""
     if sys.platform != "linux":
-        pytest.skip("the limits of another process can be set on Linux alone")
+        skip_without("the limits of another process can be set on Linux alone")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -64,7 +60,7 @@ def immutable(*files: Path) -> Iterator[None]:
     changed = subprocess.run(["chattr", "+i", *files], check=False, capture_output=True, text=True)  # noqa: S607
     try:
         if changed.returncode != 0:
-            pytest.skip(f"files cannot be made immutable here: {changed.stderr.strip()}")
+            skip_without(f"files cannot be made immutable here: {changed.stderr.strip()}", "chattr")
         yield
     finally:
         subprocess.run(["chattr", "-i", *files], check=False, capture_output=True)  # noqa: S607

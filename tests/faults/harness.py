@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import httpx
-import pytest
 from msgspec import Struct
 
 from benchmarks.audit import audit
@@ -198,9 +196,3 @@ def run(*arguments: str | Path, before: Sequence[str] = ()) -> subprocess.Comple
     return subprocess.run(
         [*before, PROGRAM, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=LIMIT
     )
-
-
-def skip_without(reason: str) -> NoReturn:
-    """Skip a test for want of something, unless nothing may be skipped."""
-    assert "BATCHBANDIT_REQUIRE_ALL" not in os.environ, reason
-    pytest.skip(reason)

@@ -15,7 +15,8 @@ from benchmarks.postgres import create_database, postgres_folder
 from benchmarks.postgres import start as start_postgres
 from benchmarks.postgres import stop as stop_postgres
 from tests.faults.clock import CACHE_SECONDS, Clock, find_library
-from tests.faults.harness import LONG, Row, Service, endure, serving, skip_without
+from tests.faults.harness import LONG, Row, Service, endure, serving
+from tests.skips import skip_without
 
 SECONDS = 30.0 if LONG else 4.0
 HOUR = timedelta(hours=-1)

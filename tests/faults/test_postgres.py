@@ -11,7 +11,6 @@ from random import Random
 import asyncpg
 import httpx
 import msgspec
-import pytest
 
 from benchmarks.load import register
 from benchmarks.postgres import Postgres, create_database
@@ -19,6 +18,7 @@ from benchmarks.worker import Ack
 from tests.faults.harness import LONG, Mortal, Row, Service, counted, endure, serving
 from tests.faults.proxy import Proxy
 from tests.service.talk import report_body
+from tests.skips import skip_without
 
 SECONDS = 30.0 if LONG else 5.0
 SILENT_SECONDS = 20.0 if LONG else 5.0
@@ -52,7 +52,7 @@ def family(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     except FileNotFoundError:
-        pytest.skip("the children of a process are read from /proc")
+        skip_without("the children of a process are read from /proc")
     return [pid, *map(int, children.split())]
 
 

@@ -16,6 +16,7 @@ import pytest
 from benchmarks.server import Child
 from tests.service.talk import Api, job_body
 from tests.service.wires import Wire, call, head, serving, wire
+from tests.skips import skip_without
 
 HEALTH = head("GET /healthz")
 CHUNKED = "Transfer-Encoding: chunked"
@@ -241,8 +242,9 @@ def test_a_request_for_another_protocol_is_answered_in_this_one(
         assert [answer and answer.status for answer in answers] == [201, 200, 200]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_may_offer_http2(impatient: Child) -> None:
+    if shutil.which("curl") is None:
+        skip_without("curl is not installed")
     url = f"{impatient.url}/trials"
     body = '{"job_id": "nobody", "batch_size": 8, "trial_number": 1}'
     command = ["curl", "--silent", "--http2", "--request", "PATCH", "--data", body]

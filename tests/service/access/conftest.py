@@ -8,8 +8,9 @@ import pytest
 from benchmarks.postgres import create_database
 from benchmarks.server import Server, running_server
 from service.credentials import Role
-from tests.service.access.holders import Guarded, client, make_token, revoke
+from tests.service.access.holders import Guarded, client, make_token, revoke, until_known
 from tests.service.tables import Tables, open_tables
+from tests.service.talk import Api
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
@@ -38,6 +39,21 @@ def operator(guarded: Guarded) -> Iterator[httpx.Client]:
     """Return a client that may delete jobs."""
     with client(guarded.server, guarded.tokens[Role.OPERATOR]) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def trainer(guarded: Guarded) -> Iterator[httpx.Client]:
+    """Return a client whose token is for the jobs of a team."""
+    token = make_token(guarded.server.database_url, Role.TRAINER, "team-")
+    with client(guarded.server, token) as opened:
+        until_known(opened)
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def theirs(operator: httpx.Client) -> str:
+    """Return a job of others than the team."""
+    return str(Api(operator).register(job_id="others-job", job_id_prefix="others")["job_id"])
 
 
 @pytest.fixture

@@ -63,6 +63,11 @@ def path_of(template: str) -> str:
     return re.sub(r"\{\w+(:\w+)?\}", "1", template)
 
 
+def until_known(http: httpx.Client) -> None:
+    """Wait until a service has noticed the token of a client, made beside it."""
+    until(lambda: http.get("/jobs/batch_size").status_code != 401)
+
+
 def until(is_so: Callable[[], bool]) -> None:
     """Wait for what becomes true by itself, soon."""
     deadline = time.monotonic() + PATIENCE_SECONDS

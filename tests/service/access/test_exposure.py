@@ -11,12 +11,12 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.server import Child, free_port, launch, stop
+from benchmarks.server import Child, Server, free_port, launch, stop
 from service.cli import main
 from service.credentials import Role
 from service.exposure import exposure_of
 from service.web.origins import Names
-from tests.service.access.holders import bearer, make_token, revoke
+from tests.service.access.holders import bearer, client, make_token, revoke, until
 
 PROGRAM = str(Path(sys.executable).parent / "batchbandit")
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (it is what is refused)
@@ -107,6 +107,29 @@ def test_insecure_lets_everybody_in_as_long_as_there_is_no_token(url: str, tmp_p
     with served(tmp_path, url, "--insecure") as child:
         assert ask(child) == 401
         assert ask(child, **bearer(token)) == 200
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For"])
+def test_a_proxy_does_not_open_a_service_of_this_machine_to_the_world(
+    open_server: Server, header: str
+) -> None:
+    passed_on = {header: "for=203.0.113.7"}
+    with client(open_server) as http:
+        for path in ("/metrics", "/jobs/batch_size?job_id=nobody"):
+            answer = http.get(path, headers=passed_on)
+            assert answer.status_code == 403
+            assert answer.json()["type"] == "urn:batchbandit:problem:open-to-proxy"
+            assert "batchbandit token create" in answer.json()["message"]
+        assert http.get("/readyz", headers=passed_on).status_code == 200, "it tells nothing of jobs"
+        assert http.get("/metrics").status_code == 200, "from here it can be called"
+        token = make_token(open_server.database_url, Role.READER)
+        until(lambda: http.get("/metrics", headers=passed_on).status_code == 401)
+        assert http.get("/metrics", headers=passed_on | bearer(token)).status_code == 200
+
+
+def test_insecure_lets_in_who_comes_through_a_proxy_too(url: str, tmp_path: Path) -> None:
+    with served(tmp_path, url, "--insecure") as child:
+        assert ask(child, **{"X-Forwarded-For": "203.0.113.7"}) == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost"])

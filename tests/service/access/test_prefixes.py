@@ -1,33 +1,12 @@
 """A token of a prefix reaches the jobs whose name begins with it, and no others."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
-from service.credentials import Role
-from tests.service.access.holders import Guarded, client, make_token
 from tests.service.tables import Tables
 from tests.service.talk import Api, job_body, report_body
 
 FORBIDDEN = "urn:batchbandit:problem:forbidden"
-
-
-@pytest.fixture(scope="module")
-def trainer(guarded: Guarded) -> Iterator[httpx.Client]:
-    """Return a client whose token is for the jobs of a team."""
-    token = make_token(guarded.server.database_url, Role.TRAINER, "team-")
-    with client(guarded.server, token) as http:
-        # The token was made beside the running service, which notices within a second.
-        while http.get("/jobs/batch_size").status_code == 401:
-            pass
-        yield http
-
-
-@pytest.fixture(scope="module")
-def theirs(operator: httpx.Client) -> str:
-    """Return a job of others."""
-    return str(Api(operator).register(job_id="others-job", job_id_prefix="others")["job_id"])
 
 
 def test_the_jobs_of_the_prefix_are_trained(trainer: httpx.Client) -> None:
@@ -93,3 +72,53 @@ def test_a_trainer_deletes_nothing(trainer: httpx.Client, operator: httpx.Client
     job_id = Api(trainer).register(job_id="team-kept", job_id_prefix="team")["job_id"]
     assert Api(trainer).delete(job_id).status_code == 403
     assert Api(operator).delete(job_id).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("others-job", 403),
+        ("others%2Djob", 403),
+        ("others-job/trials/1/heartbeat", 403),
+        ("others-job%2Ftrials%2F1%2Fheartbeat", 403),
+        ("%2Fteam-", 403),
+        ("team-%2F..%2Fothers-job", 404),
+        ("team-%2F..%2Fothers-job%2Ftrials%2F1%2Fheartbeat", 404),
+    ],
+)
+def test_no_lease_of_another_job_is_renewed(
+    trainer: httpx.Client, operator: httpx.Client, theirs: str, kept: Tables, path: str, status: int
+) -> None:
+    for job_id in (theirs, f"{theirs}/trials/1/heartbeat"):
+        body = job_body(job_id=job_id, job_id_prefix="others")
+        assert operator.post("/jobs", json=body).status_code in {200, 201}
+    number = Api(operator).trial(theirs)["trial_number"]
+    nested = Api(operator).trial(f"{theirs}/trials/1/heartbeat")["trial_number"]
+
+    def leases() -> list[tuple[object, ...]]:
+        query = """SELECT job_id, trial_number, lease_expires FROM "Trial" WHERE job_id LIKE 'others-job%'"""
+        return sorted(kept.rows(query), key=str)
+
+    before = leases()
+    assert len(before) >= 2
+    for trial_number in {1, number, nested}:
+        answer = trainer.put(f"/api/v1/jobs/{path}/trials/{trial_number}/heartbeat")
+        assert answer.status_code == status, answer.text
+    assert leases() == before
+    beaten = operator.put(f"/api/v1/jobs/{theirs}/trials/{number}/heartbeat")
+    assert beaten.status_code == 200, "who may renew it does"
+    assert leases() != before
+
+
+@pytest.mark.parametrize("path", ["others-job", "others%2Djob", "team-%2F..%2Fothers-job", "team-own"])
+def test_a_trainer_resets_nothing(trainer: httpx.Client, theirs: str, kept: Tables, path: str) -> None:
+    own = job_body(job_id="team-own", job_id_prefix="team")
+    assert trainer.post("/jobs", json=own).status_code in {200, 201}
+
+    def jobs() -> list[tuple[object, ...]]:
+        return kept.rows("""SELECT * FROM "Job" WHERE job_id IN (:theirs, 'team-own')""", theirs=theirs)
+
+    before = jobs()
+    assert len(before) == 2
+    assert trainer.post(f"/api/v1/jobs/{path}/reset").status_code == 403
+    assert jobs() == before

@@ -127,3 +127,14 @@ def test_a_database_of_an_older_release_is_refused_with_what_to_do(tmp_path: Pat
     result = CliRunner().invoke(main, ["token", "list", "--database-url", url])
     assert result.exit_code == 2
     assert "batchbandit db upgrade" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["revoke", "000000000000"]])
+def test_tokens_of_a_file_that_does_not_exist_are_refused_and_it_is_not_made(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'mistyped.db'}"
+    result = CliRunner().invoke(main, ["token", *arguments, "--database-url", url])
+    assert result.exit_code == 2
+    assert "mistyped.db does not exist; name an existing database with --database-url" in result.stderr
+    assert list(tmp_path.iterdir()) == []
