@@ -21,7 +21,7 @@ from service.store.databases import ensure_shareable, open_database, run_beside
 from service.store.partitioning import MOST_PARTITIONS
 from service.tls import Certificate
 from service.token_commands import token
-from service.web.clients import Limits
+from service.web.limits import Limits
 from service.workers import Workers
 
 
@@ -92,7 +92,7 @@ def main() -> None:
     default=5000,
     show_default=True,
     show_envvar=True,
-    help="Connections a worker; one more takes the place of the one that has been idle the longest.",
+    help="Connections a worker; one more takes the place of the one that has waited longest for its client.",
 )
 @click.option(
     "--client-seconds",

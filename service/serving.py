@@ -19,8 +19,9 @@ from service.exposure import Exposure
 from service.store.databases import ServedDatabase
 from service.tls import Certificate
 from service.web.app import create_app
-from service.web.clients import Clients, Limits
+from service.web.clients import Clients
 from service.web.connection import Connection
+from service.web.limits import Limits
 
 log = logging.getLogger("batchbandit.serving")
 

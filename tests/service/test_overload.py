@@ -22,6 +22,21 @@ def test_who_has_been_idle_the_longest_gives_way(tmp_path: Path) -> None:
         assert all(client.is_closed() for client in silent)
 
 
+def test_who_sends_a_body_or_awaits_an_answer_does_not_give_way(tmp_path: Path) -> None:
+    with serving(tmp_path, "--connection-limit", "5") as server, ExitStack() as opened:
+        suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
+        with locked(tmp_path / "batchbandit.db"):
+            owed = opened.enter_context(wire(server.url, suggest + b"GET /heal"))
+            sending = opened.enter_context(wire(server.url, head("POST /report", "Content-Length: 2")))
+            for _ in range(20):
+                assert status(opened.enter_context(wire(server.url, HEALTH))) == 200
+                opened.enter_context(wire(server.url, b"GET /"))
+        owed.send(b"thz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert [status(owed), status(owed)] == [200, 200]
+        sending.send(b"{}")
+        assert status(sending) == 422
+
+
 def test_where_nobody_is_idle_a_connection_is_refused_at_once(tmp_path: Path) -> None:
     with serving(tmp_path, "--connection-limit", "3") as server, ExitStack() as opened:
         suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")

@@ -136,3 +136,12 @@ def status(client: Wire) -> int | None:
     """Return how a client is answered, None where it is hung up on."""
     answer = client.answer()
     return None if answer is None else answer.status
+
+
+def figure(server: Child, name: str) -> float:
+    """Return one of a server's own figures, 0 where it has none; its name may begin anywhere."""
+    for line in httpx.get(f"{server.url}/metrics", trust_env=False).text.splitlines():
+        said, _, value = line.rpartition(" ")
+        if said.endswith(name) and not line.startswith("#"):
+            return float(value)
+    return 0.0
