@@ -199,7 +199,7 @@ def certificate_of(file: str | None, key_file: str | None) -> Certificate | None
         raise click.UsageError("--tls-certificate and --tls-key go together; give both or neither")
     certificate = Certificate(file, key_file)
     with refusals_said():
-        certificate.ensure_usable()
+        certificate.context()  # the workers make their own
     return certificate
 
 

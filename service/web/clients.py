@@ -7,7 +7,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Overloaded, ServiceError
-from service.web.limits import BODIES_LIMIT, PARTING_SECONDS, Limits
+from service.web.limits import BODIES_LIMIT, LAST_PARTING_SECONDS, PARTING_SECONDS, Limits
 
 
 class Client(Protocol):
@@ -55,13 +55,19 @@ class Clients:
     def __init__(self, limits: Limits) -> None:
         self.connection_limit = limits.connection_limit
         self.is_stopping = False
+        self.handshakes = Queue(limits.client_seconds)
         self.heads = Queue(limits.client_seconds)
         self.bodies = Queue(limits.client_seconds)
         self.readers = Queue(limits.client_seconds)
         self.idle = Queue(limits.keep_alive_seconds)
         self.parting = Queue(PARTING_SECONDS)
         self.body_bytes = 0
-        self._queues = (self.heads, self.bodies, self.readers, self.idle, self.parting)
+        self._queues = (self.handshakes, self.heads, self.bodies, self.readers, self.idle, self.parting)
+
+    def stop(self) -> None:
+        """Take no new clients, and wait less for those that are served to hang up."""
+        self.is_stopping = True
+        self.parting.seconds = LAST_PARTING_SECONDS
 
     def expire(self, now: float) -> None:
         """End the waiting of all that have waited for too long; ``now`` is the loop's time."""
@@ -76,7 +82,8 @@ class Clients:
         takes an answer, the others; and none that owes an answer.
         """
         while len(connections) > self.connection_limit:
-            client = longest(self.parting, self.idle, self.heads) or longest(self.bodies, self.readers)
+            client = longest(self.handshakes, self.heads, self.idle, self.parting)
+            client = client or longest(self.bodies, self.readers)
             if client is None:
                 return False
             client.drop()

@@ -25,6 +25,7 @@ class Connection(Unswayed):
 
     cycle: Any  # None until the first request, which uvicorn does not say
     scope: Any
+    flow: Any  # None until the connection is made
 
     def __init__(self, clients: Clients, **uvicorns: Any) -> None:  # noqa: ANN401  (what uvicorn gives each)
         super().__init__(**uvicorns)
@@ -61,6 +62,8 @@ class Connection(Unswayed):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        if self.flow is None:  # TLS has come to nothing
+            return
         self._hang_up()
         self._forget_part()
         self._release(self._body_bytes)  # of those sent ahead
@@ -294,3 +297,4 @@ class Connection(Unswayed):
             self.refuse(errors.Unavailable("The service is stopping; try again in a moment."))
         elif self._refusal is None:
             super().shutdown()
+        self._settle()

@@ -14,6 +14,8 @@ BODIES_LIMIT = 64 * BODY_LIMIT
 """Bytes of the bodies of all requests that have not been answered."""
 PARTING_SECONDS = 5.0
 """How long what a client goes on sending is dropped, so that it reads the last answer and not of a reset."""
+LAST_PARTING_SECONDS = 1.0
+"""The same while the service stops; where TLS is spoken, for the client to say that it has seen the end."""
 
 
 class Limits(Struct, frozen=True):

@@ -17,7 +17,7 @@ import pytest
 from benchmarks.server import Child
 from tests.service.access.holders import until
 from tests.service.talk import Api, job_body
-from tests.service.wires import Wire, call, figure, head, locked, serving, status, wire
+from tests.service.wires import Wire, call, figure, head, is_answered, locked, serving, status, wire
 
 HEALTH = head("GET /healthz")
 CHUNKED = "Transfer-Encoding: chunked"
@@ -372,23 +372,6 @@ def most_unread(patient: Child) -> int:
     """Return how many answers are written for a client that reads none; the last keeps others from being."""
     with closing(Wire(patient.url, receive_buffer=4096)) as client:
         return next(count for count in itertools.count() if not is_answered(client, patient))
-
-
-def is_answered(client: Wire, server: Child) -> bool:
-    """Send a request with a large answer; tell whether that is written, soon."""
-    before = answered(server)
-    client.send(call("POST /api/v1/suggestions", {"job_ids": ["nobody"] * 1000}))
-    deadline = time.monotonic() + 2
-    while answered(server) == before:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def answered(server: Child) -> float:
-    """Return how many bulk calls were answered."""
-    return figure(server, 'requests_total{call="POST /api/v1/suggestions",status="200"}')
 
 
 def resident_bytes(server: Child) -> int:

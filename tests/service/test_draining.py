@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import asyncpg
 
 from benchmarks.server import Child, stop
-from tests.service.wires import head, locked, registered, serving, status, wire
+from tests.service.wires import Wire, head, is_answered, locked, registered, serving, status, wire
 
 HEALTH = head("GET /healthz")
 OVERDUE = "timeout graceful shutdown exceeded"
@@ -45,6 +45,17 @@ def test_clients_that_are_not_served_do_not_hold_the_end_up(tmp_path: Path) -> N
             assert client.is_closed()
         assert OVERDUE not in server.log.read_text()
         assert "Traceback" not in server.log.read_text()
+
+
+def test_a_client_that_does_not_read_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, "--client-seconds", "4") as server,
+        closing(Wire(server.url, receive_buffer=4096)) as client,
+    ):
+        while is_answered(client, server):
+            pass
+        assert stop(server) == 0
+        assert OVERDUE not in server.log.read_text()
 
 
 def test_what_was_accepted_is_answered_and_nothing_after_it(tmp_path: Path) -> None:
