@@ -119,11 +119,15 @@ class DrainingServer(uvicorn.Server):
         """Answer what was accepted, without the database where it takes too long."""
         self._clients.stop()
         loop = asyncio.get_running_loop()
-        giving_up = loop.call_later(DATABASE_SECONDS, self._app.state.engine.give_up)
+        giving_up = loop.call_later(DATABASE_SECONDS, self._give_up)
         expiring = asyncio.create_task(self._expire(), name="clients")
         await super().shutdown(sockets)
         giving_up.cancel()
         expiring.cancel()
+
+    def _give_up(self) -> None:
+        for waited_for in (self._app.state.engine, self._app.state.admission, self._app.state.readiness):
+            waited_for.give_up()
 
     async def _expire(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,14 +1,10 @@
 """SIGTERM: no new work, answers to all that was accepted, exit code 0, whatever clients and databases do."""
 
-import asyncio
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import asyncpg
-
-from benchmarks.server import Child, stop
+from benchmarks.server import stop
 from tests.service.wires import Wire, head, is_answered, locked, registered, serving, status, wire
 
 HEALTH = head("GET /healthz")
@@ -73,40 +69,3 @@ def test_what_was_accepted_is_answered_and_nothing_after_it(tmp_path: Path) -> N
         assert all(client.is_closed() for client in accepted)
         assert server.process.wait(15) == 0
         assert OVERDUE not in server.log.read_text()
-
-
-def test_a_database_that_does_not_answer_does_not_hold_the_end_up(
-    new_postgres_url: Callable[[], str], tmp_path: Path
-) -> None:
-    url = new_postgres_url()
-    with serving(tmp_path, "--workers", "2", "--database-url", url) as server:
-        suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
-        asyncio.run(while_locked(url, drain, server, suggest))
-        assert OVERDUE not in server.log.read_text()
-        assert "Exception in ASGI application" not in server.log.read_text()
-
-
-async def while_locked(url: str, work: Callable[..., None], *arguments: object) -> None:
-    """Run work while another transaction holds a table that every transaction needs."""
-    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-    try:
-        async with connection.transaction():
-            await connection.execute('LOCK TABLE "Job" IN ACCESS EXCLUSIVE MODE')
-            await asyncio.to_thread(work, *arguments)
-    finally:
-        await connection.close()
-
-
-def drain(server: Child, request: bytes) -> None:
-    """Stop a server with requests in flight and others behind them, all of which are answered."""
-    with ExitStack() as opened:
-        accepted = []
-        for _ in range(2):
-            accepted += [opened.enter_context(wire(server.url, request)) for _ in range(4)]
-            time.sleep(0.5)
-        server.process.terminate()
-        for client in accepted:
-            answer = client.answer()
-            assert answer is not None
-            assert (answer.status, answer.problem()) == (503, "database-unavailable")
-        assert server.process.wait(20) == 0
