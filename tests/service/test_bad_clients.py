@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.server import Child
 from tests.service.access.holders import until
+from tests.service.access.test_origins import HEADERS
 from tests.service.talk import Api, job_body
 from tests.service.wires import Wire, call, figure, head, is_answered, locked, serving, status, wire
 
@@ -270,6 +271,39 @@ def test_a_request_for_another_protocol_is_answered_in_this_one(
             time.sleep(0.005)
         answers = [client.answer() for _ in range(3)]
         assert [answer and answer.status for answer in answers] == [201, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("header", "refusal"),
+    [("Origin: http://evil.example", (403, "foreign-origin")), ("Host: evil.example", (421, "unknown-host"))],
+)
+def test_an_offer_of_another_protocol_gets_nobody_in(
+    impatient: Child, job: str, folder: Path, header: str, refusal: tuple[int, str]
+) -> None:
+    before = trials(folder)
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ")
+    own = [] if header.startswith("Host") else ["Host: localhost"]
+    lines = [f"GET /jobs/batch_size?job_id={job} HTTP/1.1", *own, header, *offer, "", ""]
+    with wire(impatient.url, "\r\n".join(lines).encode()) as client:
+        answer = client.answer()
+        assert answer is not None
+        assert (answer.status, answer.problem()) == refusal
+    assert trials(folder) == before
+
+
+def test_what_is_refused_early_has_the_headers_of_every_answer(impatient: Child) -> None:
+    refused = {
+        400: b"nonsense\r\n\r\n",
+        408: b"GET /",
+        413: head("POST /report", "Content-Length: 1048577"),
+        431: head("GET /healthz", f"X: {'x' * 70_000}"),
+    }
+    for expected, data in refused.items():
+        with wire(impatient.url, data) as client:
+            answer = client.answer()
+            assert answer is not None
+            assert answer.status == expected
+            assert answer.headers | HEADERS == answer.headers
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

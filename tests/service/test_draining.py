@@ -1,10 +1,10 @@
 """SIGTERM: no new work, answers to all that was accepted, exit code 0, whatever clients and databases do."""
 
-import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from benchmarks.server import stop
+from benchmarks.server import Child, stop
+from tests.service.access.holders import until
 from tests.service.wires import Wire, head, is_answered, locked, registered, serving, status, wire
 
 HEALTH = head("GET /healthz")
@@ -29,7 +29,7 @@ def test_clients_that_are_not_served_do_not_hold_the_end_up(tmp_path: Path) -> N
         ]
         later = opened.enter_context(wire(server.url, HEALTH + b"POST /rep"))
         assert status(later) == 200
-        time.sleep(0.2)
+        ensure_heard(server)
         assert stop(server) == 0
         assert silent.is_closed()
         assert idle.is_closed()
@@ -60,12 +60,18 @@ def test_what_was_accepted_is_answered_and_nothing_after_it(tmp_path: Path) -> N
         with locked(tmp_path / "batchbandit.db"):
             accepted = [opened.enter_context(wire(server.url, suggest * count)) for count in (1, 2)]
             half = opened.enter_context(wire(server.url, suggest + b"POST /report"))
-            time.sleep(0.3)
+            ensure_heard(server)
             server.process.terminate()
-            time.sleep(0.5)
+            until(lambda: "Shutting down" in server.log.read_text())
         answers = [status(client) for client in accepted]
         assert [*answers, status(accepted[1])] == [200, 200, 200]
         assert [status(half), status(half), status(half)] == [200, 503, None]
         assert all(client.is_closed() for client in accepted)
         assert server.process.wait(15) == 0
         assert OVERDUE not in server.log.read_text()
+
+
+def ensure_heard(server: Child) -> None:
+    """See that a server has read what was sent to it: who connects later is answered."""
+    with wire(server.url, HEALTH) as client:
+        assert status(client) == 200
