@@ -17,8 +17,6 @@ from service.web.limits import BODY_LIMIT, FRAMED_LIMIT, HEAD_LIMIT, MOST_PIPELI
 from service.web.observation import OTHER
 from service.web.offers import Unswayed
 
-VERSIONS = ("1.1", "1.0")
-
 
 class Connection(Unswayed):
     """A connection to one client."""
@@ -106,7 +104,7 @@ class Connection(Unswayed):
         """
         if self._head_size() > HEAD_LIMIT:
             raise errors.HeadTooLarge(HEAD_LIMIT)
-        if self.parser.get_http_version() not in VERSIONS:
+        if self.parser.get_http_version() not in {"1.1", "1.0"}:
             raise errors.MalformedRequest("it is not HTTP/1.1")
         if len(self.pipeline) >= MOST_PIPELINED:
             raise errors.Overloaded(
