@@ -21,7 +21,8 @@ from benchmarks.server import Child, free_port, launch, stop
 from service.serving import configuration, spare_collections
 from service.web.access import Handler, public
 from service.web.answers import Answer
-from service.web.clients import Clients, Limits
+from service.web.clients import Clients
+from service.web.limits import Limits
 from service.web.observation import Observed
 from service.web.routes import Resource
 

@@ -14,7 +14,7 @@ from service.serving import Settings
 from service.store import tokens
 from service.store.databases import ensure_shareable, open_database, run_beside
 from service.tls import Certificate
-from service.web.clients import Limits
+from service.web.limits import Limits
 from service.workers import Workers
 
 
@@ -79,7 +79,7 @@ from service.workers import Workers
     default=5000,
     show_default=True,
     show_envvar=True,
-    help="Connections a worker; one more takes the place of the one that has been idle the longest.",
+    help="Connections a worker; one more takes the place of the one that has waited longest for its client.",
 )
 @click.option(
     "--client-seconds",
@@ -186,7 +186,7 @@ def certificate_of(file: str | None, key_file: str | None) -> Certificate | None
         raise click.UsageError("--tls-certificate and --tls-key go together; give both or neither")
     certificate = Certificate(file, key_file)
     with refusals_said():
-        certificate.ensure_usable()
+        certificate.context()  # the workers make their own
     return certificate
 
 

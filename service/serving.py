@@ -19,8 +19,10 @@ from service.exposure import Exposure
 from service.store.databases import ServedDatabase
 from service.tls import Certificate
 from service.web.app import create_app
-from service.web.clients import Clients, Limits
+from service.web.clients import Clients
 from service.web.connection import Connection
+from service.web.handshakes import Handshake
+from service.web.limits import Limits
 
 log = logging.getLogger("batchbandit.serving")
 
@@ -28,6 +30,8 @@ SHUTDOWN_SECONDS = 10
 """How long the last answers may take."""
 DATABASE_SECONDS = 8
 """How much of that the database has, before those who wait for it are told that they waited in vain."""
+TICK_SECONDS = 0.1
+"""Between two looks at clients that take too long."""
 OTHER_FILES = 100
 """What a process may have open beside the connections of its clients."""
 HEADERS = [
@@ -62,18 +66,21 @@ class Settings(Struct, frozen=True):
 
 def configuration(app: Starlette, clients: Clients, certificate: Certificate | None = None) -> uvicorn.Config:
     """Return how uvicorn serves an application to clients, with a certificate over TLS."""
+    speaks = (
+        partial(Connection, clients)
+        if certificate is None
+        else partial(Handshake, certificate.context(), clients)
+    )
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=partial(Connection, clients),  # type: ignore[arg-type]  # uvicorn calls it, class or not
+        http=speaks,  # type: ignore[arg-type]  # uvicorn calls it, class or not
         ws="none",
         lifespan="on",
         access_log=False,
         proxy_headers=False,
         server_header=False,
         headers=HEADERS if certificate is None else HEADERS + TLS_HEADERS,
-        ssl_certfile=None if certificate is None else certificate.file,
-        ssl_keyfile=None if certificate is None else certificate.key_file,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
@@ -110,11 +117,23 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what was accepted, without the database where it takes too long."""
-        self._clients.is_stopping = True
+        self._clients.stop()
         loop = asyncio.get_running_loop()
-        giving_up = loop.call_later(DATABASE_SECONDS, self._app.state.engine.give_up)
+        giving_up = loop.call_later(DATABASE_SECONDS, self._give_up)
+        expiring = asyncio.create_task(self._expire(), name="clients")
         await super().shutdown(sockets)
         giving_up.cancel()
+        expiring.cancel()
+
+    def _give_up(self) -> None:
+        for waited_for in (self._app.state.engine, self._app.state.admission, self._app.state.readiness):
+            waited_for.give_up()
+
+    async def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._clients.expire(loop.time())
+            await asyncio.sleep(TICK_SECONDS)
 
 
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:

@@ -13,13 +13,14 @@ class Certificate(Struct, frozen=True):
     file: str
     key_file: str
 
-    def ensure_usable(self) -> None:
-        """See that the files can be read and belong together.
+    def context(self) -> ssl.SSLContext:
+        """Return how a server speaks TLS with it: 1.2 or newer, with the ciphers that Python has by default.
 
         Raises:
             OpeningError: They cannot, or do not.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             # A key with a passphrase is refused instead of being asked for at the terminal.
             context.load_cert_chain(self.file, self.key_file, password=str)
@@ -29,3 +30,4 @@ class Certificate(Struct, frozen=True):
                 f"the certificate {self.file} and the key {self.key_file} cannot be used ({reason}); name "
                 "PEM files that can be read and belong together, the key without a passphrase"
             ) from error
+        return context

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from service.clock import utc_now
 from service.credentials import Token, recognise
+from service.engine.sharing import Shared
 from service.errors import DatabaseUnavailable, Overloaded
 from service.store import tokens
 from service.store.tokens import Issued
@@ -36,7 +37,7 @@ class Database(Protocol):
 class Admission:
     """Recognises tokens.
 
-    All that are in force are read together, once a second at most and only while somebody calls: a stranger
+    All that are in force are read together, twice a second at most and only while somebody calls: a stranger
     who tries many neither fills memory nor makes the database work. ``limit`` bounds the callers who wait
     for that; one more is refused at once. Run it as a context: leaving it waits for what is being written.
     """
@@ -46,9 +47,10 @@ class Admission:
         self._limit = limit
         self._clock = clock
         self._num_waiting = 0
+        self._has_given_up = False
         self._issued = Issued({}, is_empty=False)
-        self._fresh_until = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._read_at = float("-inf")
+        self._reading = Shared(self._read)
         self._unnoted: set[str] = set()
         self._used: set[str] = set()
         self._noting: asyncio.Task[None] | None = None
@@ -57,8 +59,16 @@ class Admission:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        running = [task for task in (self._reading, self._noting) if task is not None]
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._reading.ended()
+        if self._noting is not None:
+            await asyncio.wait([self._noting])
+
+    def give_up(self) -> None:
+        """Answer all who wait now that the database has not answered, and ask it no more."""
+        self._has_given_up = True
+        self._reading.give_up()
+        if self._noting is not None:
+            self._noting.cancel()
 
     async def issued(self) -> Issued:
         """Return the tokens in force, at most a second old.
@@ -66,26 +76,29 @@ class Admission:
         Raises:
             Unavailable: They cannot be read, or too many wait for them.
         """
-        if asyncio.get_running_loop().time() >= self._fresh_until:
+        age = asyncio.get_running_loop().time() - self._read_at
+        if age >= STALE_SECONDS:
             await self._wait()
+        elif age >= STALE_SECONDS / 2 and not self._has_given_up:
+            self._reading.begin()  # so that nobody waits where somebody calls all the time
         return self._issued
 
     async def _wait(self) -> None:
-        """Wait until they have been read; who gives up leaves the others waiting."""
+        """Wait until they have been read."""
+        if self._has_given_up:
+            raise DatabaseUnavailable
         if self._num_waiting >= self._limit:
             raise Overloaded(f"{self._limit} requests are waiting already; try again in a moment.")
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read(), name="tokens")
         self._num_waiting += 1
         try:
-            await asyncio.shield(self._reading)
+            await self._reading.done()
         finally:
             self._num_waiting -= 1
 
     async def _read(self) -> None:
         began = asyncio.get_running_loop().time()
         self._issued = await self._database.read(tokens.issued)
-        self._fresh_until = began + STALE_SECONDS
+        self._read_at = began
         due = self._clock() - tokens.USED_EVERY
         self._unnoted = {
             token.token_id

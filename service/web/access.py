@@ -68,6 +68,8 @@ async def admit(scope: Scope, role: Role) -> None:
         Unavailable: The tokens cannot be read.
     """
     state = scope["app"].state
+    if not state.exposure.may_be_open:
+        token_of(scope)  # who has none does not wait, nor take the place of who has one
     issued = await state.admission.issued()
     if issued.is_empty and state.exposure.may_be_open:
         scope["user"] = ANYBODY

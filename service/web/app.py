@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from service.engine import admission, sweeper
 from service.engine.admission import Admission
 from service.engine.commit import GroupCommit
+from service.engine.sharing import Shared
 from service.engine.sweeper import sweeping
 from service.errors import ServiceError
 from service.exposure import Exposure
@@ -51,8 +52,9 @@ def create_app(database: Database, queue_limit: int, key_seconds: float, exposur
             ):
                 app.state.admission = tokens
                 app.state.engine = engine
-                app.state.database = database
+                app.state.readiness = Shared(database.check)
                 yield
+                await app.state.readiness.ended()
         finally:
             await database.close()
 

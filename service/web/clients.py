@@ -1,17 +1,21 @@
-"""How much clients may take up, and the queues of those that are waited for."""
+"""The queues of clients that are waited for, and what they take up together."""
 
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Protocol
 
-from msgspec import Struct
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import ServiceError
-
-PARTING_SECONDS = 5.0
-"""How long what a client goes on sending is dropped, so that it reads the last answer and not of a reset."""
+from service.errors import Overloaded, ServiceError
+from service.web.limits import BODIES_LIMIT, LAST_PARTING_SECONDS, PARTING_SECONDS, Limits
 
 
 class Client(Protocol):
     """A connection, as the queues see it."""
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the client awaits an answer."""
 
     def expire(self) -> None:
         """End a wait that has been too long; the connection leaves its queue."""
@@ -21,19 +25,6 @@ class Client(Protocol):
 
     def refuse(self, error: ServiceError) -> None:
         """Answer what is being sent with a problem; the connection leaves its queue."""
-
-
-class Limits(Struct, frozen=True):
-    """What the clients of a process may take up.
-
-    ``connection_limit`` may be open. A client may take ``client_seconds`` for a head, counted from its first
-    byte or from the connection, as many for a body and for an answer, and may be silent between two requests
-    for ``keep_alive_seconds``.
-    """
-
-    connection_limit: int = 5000
-    client_seconds: float = 20.0
-    keep_alive_seconds: float = 75.0
 
 
 class Queue(dict["Client", float]):
@@ -47,6 +38,16 @@ class Queue(dict["Client", float]):
         """Return the connection that has waited longest."""
         return next(iter(self))
 
+    def free(self) -> Iterator["Client"]:
+        """Go through the connections that owe no answer."""
+        return (client for client in self if not client.is_owed)
+
+
+def longest(*queues: Queue) -> Client | None:
+    """Return the connection that has waited longest of those that owe nothing, None where there is none."""
+    firsts = [(queue, client) for queue in queues for client in islice(queue.free(), 1)]
+    return min(firsts, key=lambda first: first[0][first[1]])[1] if firsts else None
+
 
 class Clients:
     """The connections of a process that await something of their clients."""
@@ -54,13 +55,19 @@ class Clients:
     def __init__(self, limits: Limits) -> None:
         self.connection_limit = limits.connection_limit
         self.is_stopping = False
+        self.handshakes = Queue(limits.client_seconds)
         self.heads = Queue(limits.client_seconds)
         self.bodies = Queue(limits.client_seconds)
         self.readers = Queue(limits.client_seconds)
         self.idle = Queue(limits.keep_alive_seconds)
         self.parting = Queue(PARTING_SECONDS)
-        self.partial_bytes = 0
-        self._queues = (self.heads, self.bodies, self.readers, self.idle, self.parting)
+        self.body_bytes = 0
+        self._queues = (self.handshakes, self.heads, self.bodies, self.readers, self.idle, self.parting)
+
+    def stop(self) -> None:
+        """Take no new clients, and wait less for those that are served to hang up."""
+        self.is_stopping = True
+        self.parting.seconds = LAST_PARTING_SECONDS
 
     def expire(self, now: float) -> None:
         """End the waiting of all that have waited for too long; ``now`` is the loop's time."""
@@ -68,9 +75,41 @@ class Clients:
             while queue and now - queue[queue.first()] > queue.seconds:
                 queue.first().expire()
 
-    def give_way(self) -> bool:
-        """Drop the connection that has waited longest of all; tell whether there was one."""
-        queues = [queue for queue in self._queues if queue]
-        if queues:
-            min(queues, key=lambda queue: queue[queue.first()]).first().drop()
-        return bool(queues)
+    def make_room(self, connections: Collection[object]) -> bool:
+        """Drop connections until no more than the limit are open; tell whether there were enough to drop.
+
+        Those go first that have waited longest for a client; before those that wait while it sends a body or
+        takes an answer, the others; and none that owes an answer.
+        """
+        while len(connections) > self.connection_limit:
+            client = longest(self.handshakes, self.heads, self.idle, self.parting)
+            client = client or longest(self.bodies, self.readers)
+            if client is None:
+                return False
+            client.drop()
+        return True
+
+    def keep(self, num_bytes: int, sender: Client) -> None:
+        """Count a part of a body; refuse those whose rest has been awaited longest where it is too much.
+
+        Raises:
+            Overloaded: It is the sender's turn, or all others are whole.
+        """
+        self.body_bytes += num_bytes
+        while self.body_bytes > BODIES_LIMIT:
+            error = Overloaded("Too many bodies are kept already; try again in a moment.")
+            client = next(iter(self.bodies), sender)
+            if client is sender:
+                raise error
+            client.refuse(error)
+
+    def weighing(self, num_bytes: int, app: ASGIApp) -> ASGIApp:
+        """Return an application that, when it has answered, lets go of a body; also where nobody listens."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.body_bytes -= num_bytes
+
+        return answer

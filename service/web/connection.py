@@ -8,40 +8,22 @@ there are too many, the one that has waited longest gives way.
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service import metrics
-from service.errors import (
-    BodyTooLarge,
-    HeadTooLarge,
-    MalformedRequest,
-    Overloaded,
-    RequestTimeout,
-    ServiceError,
-    Unavailable,
-)
+from service import errors, metrics
 from service.web.answers import refusal_of
 from service.web.clients import Clients, Queue
+from service.web.limits import BODY_LIMIT, FRAMED_LIMIT, HEAD_LIMIT, MOST_PIPELINED
 from service.web.observation import OTHER
-
-HEAD_LIMIT = 1 << 16
-"""Bytes of a request line with its headers."""
-BODY_LIMIT = 1 << 20
-"""Bytes of a body."""
-FRAMED_LIMIT = 8 * BODY_LIMIT
-"""Bytes of a body as it is sent, its chunks' frames and trailers included."""
-PARTIAL_BODIES_LIMIT = 64 * BODY_LIMIT
-"""Bytes of bodies, in all connections, whose rest is awaited."""
-MOST_PIPELINED = 8
-"""Requests that a client may send ahead while one is answered."""
-VERSIONS = ("1.1", "1.0")
+from service.web.offers import Unswayed
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Unswayed):
     """A connection to one client."""
 
     cycle: Any  # None until the first request, which uvicorn does not say
     scope: Any
+    flow: Any  # None until the connection is made
 
     def __init__(self, clients: Clients, **uvicorns: Any) -> None:  # noqa: ANN401  (what uvicorn gives each)
         super().__init__(**uvicorns)
@@ -51,7 +33,7 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         self._begun: tuple[Any, Any] | None = None
         self._answered: Any = None
-        self._refusal: ServiceError | None = None
+        self._refusal: errors.ServiceError | None = None
         self._has_parted = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401  (as uvicorn has it)
@@ -60,17 +42,29 @@ class Connection(HttpToolsProtocol):
         if self._clients.is_stopping:
             self.transport.close()
             return
-        limit = self._clients.connection_limit
-        while len(self.connections) > limit:
-            if not self._clients.give_way():
-                self.refuse(Overloaded(f"{limit} connections are at work already; try again in a moment."))
-                return
+        if not self._clients.make_room(self.connections):
+            limit = self._clients.connection_limit
+            self.refuse(errors.Overloaded(f"{limit} connections are at work already; try again in a moment."))
+            return
         self._settle()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Let a client that has said all have the answers that it is owed, where its side may close alone."""
+        self._forget_part()
+        if self._answered is None or self.scheme == "https":
+            return False
+        if self._refusal is None:
+            last = self.pipeline[0][0] if self.pipeline else self._answered
+            last.keep_alive = False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        if self.flow is None:  # TLS has come to nothing
+            return
         self._hang_up()
         self._forget_part()
+        self._release(self._body_bytes)  # of those sent ahead
         self._stand(None)
         super().connection_lost(exc)
 
@@ -80,43 +74,27 @@ class Connection(HttpToolsProtocol):
             return
         self._request_bytes += len(data)
         try:
-            self._feed(data)
+            self.feed(data)
         except httptools.HttpParserError as error:
             # What is raised in the parser's callbacks comes as the context of its own error.
             cause = error.__context__
-            self.refuse(cause if isinstance(cause, ServiceError) else MalformedRequest(str(error)))
+            self.refuse(
+                cause if isinstance(cause, errors.ServiceError) else errors.MalformedRequest(str(error))
+            )
             return
         self._settle()
-        if self._queue is self._clients.bodies:
+        # What has come decides, whether or not the client takes its answers.
+        if self._awaits_body():
             self._weigh_body()
-        elif self._queue is not self._clients.heads:
+        elif not self._awaits_head():
             self._request_bytes = 0
         elif self._request_bytes > HEAD_LIMIT:
-            self.refuse(HeadTooLarge(HEAD_LIMIT))
+            self.refuse(errors.HeadTooLarge(HEAD_LIMIT))
 
-    def _feed(self, data: bytes) -> None:
-        """Parse; a request for another protocol is one for this, as RFC 9110 allows.
-
-        The parser ends it with its head. The same head without the request is followed by a body.
-        """
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = self._plain_head() + data[upgrade.args[0] :]
-                self.parser = httptools.HttpRequestParser(self)  # one that has seen no last request
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            else:
-                return
-
-    def _plain_head(self) -> bytes:
-        version = self.parser.get_http_version().encode()
-        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
-        lines += [b"%s: %s" % header for header in self.scope["headers"] if header[0] != b"upgrade"]
-        return b"\r\n".join([*lines, b"", b""])
-
-    def _should_upgrade(self) -> bool:
-        return True  # keeps uvicorn from beginning what ``_feed`` begins anew
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what follows a body in chunks is none."""
+        if self._awaits_head():
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin a request, if it may be begun.
@@ -124,21 +102,20 @@ class Connection(HttpToolsProtocol):
         Raises:
             ServiceError: It may not.
         """
-        if self._request_bytes > HEAD_LIMIT and self._head_size() > HEAD_LIMIT:
-            raise HeadTooLarge(HEAD_LIMIT)
-        if self.parser.get_http_version() not in VERSIONS:
-            raise MalformedRequest("it is not HTTP/1.1")
+        if self._head_size() > HEAD_LIMIT:
+            raise errors.HeadTooLarge(HEAD_LIMIT)
+        if self.parser.get_http_version() not in {"1.1", "1.0"}:
+            raise errors.MalformedRequest("it is not HTTP/1.1")
         if len(self.pipeline) >= MOST_PIPELINED:
-            raise Overloaded(
+            raise errors.Overloaded(
                 f"{MOST_PIPELINED} requests of this connection wait already; send one at a time."
             )
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise MalformedRequest("this is no proxy")
+                raise errors.MalformedRequest("this is no proxy")
             return
         super().on_headers_complete()
         self._request_bytes = 0
-        self.headers = []  # what follows a body in chunks is no header
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -148,6 +125,10 @@ class Connection(HttpToolsProtocol):
             self._begun = (cycle, app)
         else:
             self._answered = cycle
+            size = len(cycle.body)
+            self._body_bytes -= size
+            if size:
+                app = self._clients.weighing(size, app)
             super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
@@ -155,12 +136,15 @@ class Connection(HttpToolsProtocol):
 
         Raises:
             BodyTooLarge: That is too much.
+            Overloaded: All clients together send too much.
         """
         if self.parser.should_upgrade():
             return
         self.cycle.body += body
+        self._body_bytes += len(body)
+        self._clients.keep(len(body), self)
         if len(self.cycle.body) > BODY_LIMIT:
-            raise BodyTooLarge(BODY_LIMIT)
+            raise errors.BodyTooLarge(BODY_LIMIT)
 
     def on_message_complete(self) -> None:
         """Let the application answer a request that is whole."""
@@ -172,20 +156,14 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*begun)
 
     def _weigh_body(self) -> None:
-        """Refuse a body that will be too large; let others give way where too much is kept of too many."""
+        """Refuse a body that will be too large; ask for one that is held back."""
         declared = next((value for name, value in self.scope["headers"] if name == b"content-length"), b"0")
         if int(declared) > BODY_LIMIT or self._request_bytes > FRAMED_LIMIT:
-            self.refuse(BodyTooLarge(BODY_LIMIT))
+            self.refuse(errors.BodyTooLarge(BODY_LIMIT))
             return
         if self.cycle.waiting_for_100_continue and self._begun is not None:
             self.cycle.waiting_for_100_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._clients.partial_bytes += len(self.cycle.body) - self._body_bytes
-        self._body_bytes = len(self.cycle.body)
-        while self._clients.partial_bytes > PARTIAL_BODIES_LIMIT:
-            self._clients.bodies.first().refuse(
-                Overloaded("Too many bodies are awaited; try again in a moment.")
-            )
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for it: as uvicorn does, without a timer a request."""
@@ -217,9 +195,9 @@ class Connection(HttpToolsProtocol):
             self._stand(self._clients.parting)
         elif self.flow.read_paused or self._refusal is not None:
             self._stand(None)
-        elif self.cycle is None or self.cycle.scope is not self.scope:
+        elif self._awaits_head():
             self._stand(self._clients.heads)
-        elif self.cycle.more_body:
+        elif self._awaits_body():
             self._stand(self._clients.bodies)
         else:
             self._stand(self._clients.idle if self.cycle.response_complete else None)
@@ -229,24 +207,32 @@ class Connection(HttpToolsProtocol):
             return
         if self._queue is not None:
             del self._queue[self]
-        if self._queue is self._clients.bodies:
-            self._clients.partial_bytes -= self._body_bytes
-            self._body_bytes = 0
         if queue is not None:
             queue[self] = self.loop.time()
         self._queue = queue
 
+    def _awaits_head(self) -> bool:
+        """Tell whether a head is due, of which a part may have come."""
+        return self.cycle is None or self.cycle.scope is not self.scope
+
+    def _awaits_body(self) -> bool:
+        """Tell whether the rest of a body is due."""
+        return not self._awaits_head() and bool(self.cycle.more_body)
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the client awaits an answer."""
+        return self._answered is not None
+
     def _is_midway(self) -> bool:
         """Tell whether a part of a request has come."""
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            return bool(self.cycle.more_body)
-        return self.scope is not None
+        return self._awaits_body() or (self._awaits_head() and self.scope is not None)
 
     def expire(self) -> None:
         """End a client that has been waited for too long: with words where it has begun a request."""
         is_sending = self._queue is self._clients.heads or self._queue is self._clients.bodies
         if is_sending and self._is_midway():
-            self.refuse(RequestTimeout(self._clients.heads.seconds))
+            self.refuse(errors.RequestTimeout(self._clients.heads.seconds))
         else:
             self.drop()
 
@@ -262,12 +248,14 @@ class Connection(HttpToolsProtocol):
         if self._answered is not None:
             self._answered.disconnected = True
 
-    def refuse(self, error: ServiceError) -> None:
+    def refuse(self, error: errors.ServiceError) -> None:
         """Answer what the client is sending with a problem, once it has the answers that it is owed."""
         self._refusal = error
         self._forget_part()
         if self._answered is None:
             self._part(error)
+        else:
+            self.flow.pause_reading()
         self._settle()
 
     def _forget_part(self) -> None:
@@ -276,9 +264,15 @@ class Connection(HttpToolsProtocol):
         if self.pipeline and self.pipeline[0][0].more_body:
             self.pipeline.popleft()
         if self.cycle is not None and self.cycle.more_body:
+            self._release(len(self.cycle.body))
             self.cycle = None  # as it was at first
 
-    def _part(self, error: ServiceError) -> None:
+    def _release(self, num_bytes: int) -> None:
+        """Count bytes of bodies no longer that no request will have."""
+        self._body_bytes -= num_bytes
+        self._clients.body_bytes -= num_bytes
+
+    def _part(self, error: errors.ServiceError) -> None:
         """Say a last word; drop what still comes until the client has hung up."""
         if self.transport.is_closing():
             return
@@ -298,6 +292,7 @@ class Connection(HttpToolsProtocol):
         if self._has_parted:
             self.transport.close()
         elif self._is_midway():
-            self.refuse(Unavailable("The service is stopping; try again in a moment."))
+            self.refuse(errors.Unavailable("The service is stopping; try again in a moment."))
         elif self._refusal is None:
             super().shutdown()
+        self._settle()

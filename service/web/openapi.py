@@ -54,7 +54,6 @@ _SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "h
 """How a token is sent: by itself, or as the password of any user."""
 
 
-@cache
 def document(guarded: Collection[str]) -> dict[str, Any]:
     """Return the document; the guarded calls, each a method and a path, are those that need a token."""
     schema, components = _schemas()
@@ -220,6 +219,12 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
             _guard(call, schema[ProblemBody], needs_token=f"{method.upper()} {path}" in guarded)
     _link(whole["paths"])
     return whole
+
+
+@cache
+def described(guarded: frozenset[str]) -> bytes:
+    """Return the document as JSON."""
+    return msgspec.json.encode(document(guarded))
 
 
 def _problems(refusals: dict[str, str], problem: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from service.web.access import Call, admit, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
 from service.web.once import once_of
-from service.web.openapi import document
+from service.web.openapi import described
 from service.web.origins import ensure_direct
 from service.web.wire import EndBody, JobBody, ReportBody, StateBody, TrialBody
 
@@ -116,7 +116,7 @@ async def readiness(request: Request) -> Response:
     """Tell whether requests can be served: the database answers, and the service is not about to stop."""
     if request.app.state.is_draining:
         raise Unavailable("The service is stopping; ask another one.")
-    await request.app.state.database.check()
+    await request.app.state.readiness.done()
     return answer(StateBody("ready"))
 
 
@@ -127,7 +127,7 @@ async def measurements(_: Request) -> Response:
 
 async def openapi(_: Request) -> Response:
     """Describe the calls."""
-    return answer(document(guarded))
+    return Answer(described(guarded))
 
 
 # They are tried in this order: the first three are nearly all that is asked.

@@ -11,7 +11,7 @@ from benchmarks.report import SECTIONS, write
 
 BRIEF = replace(
     QUICK,
-    seconds=0.2,
+    seconds=0.5,
     warmup=0.05,
     connections=(1,),
     replicas=(1, 2),

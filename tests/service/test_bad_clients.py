@@ -1,6 +1,7 @@
 """Clients that are slow, silent, greedy or hostile: refused with a sentence, and nothing written."""
 
-import re
+import itertools
+import resource
 import shutil
 import socket
 import sqlite3
@@ -14,8 +15,10 @@ import httpx
 import pytest
 
 from benchmarks.server import Child
+from tests.service.access.holders import until
+from tests.service.access.test_origins import HEADERS
 from tests.service.talk import Api, job_body
-from tests.service.wires import Wire, call, head, serving, wire
+from tests.service.wires import Wire, call, figure, head, is_answered, locked, serving, status, wire
 from tests.skips import skip_without
 
 HEALTH = head("GET /healthz")
@@ -34,6 +37,14 @@ def impatient(folder: Path) -> Iterator[Child]:
     with serving(folder, "--client-seconds", "1", "--keep-alive-seconds", "1") as server:
         yield server
         assert httpx.get(f"{server.url}/healthz", trust_env=False).status_code == 200
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """Return a server that gives its clients the time that they have by default."""
+    with serving(tmp_path_factory.mktemp("patient")) as server:
+        yield server
         assert "Traceback" not in server.log.read_text()
 
 
@@ -188,6 +199,27 @@ def test_a_head_past_the_limit_is_refused(impatient: Child, place: str, size: in
         assert client.is_closed()
 
 
+def test_a_head_past_the_limit_is_refused_wherever_it_begins(impatient: Child) -> None:
+    with wire(impatient.url, head("POST /report", "Content-Length: 2") + b"{") as client:
+        client.send(b"}" + head("GET /healthz", f"X: {'x' * 65_530}"))
+        assert [status(client), status(client)] == [422, 431]
+
+
+@pytest.mark.parametrize("rest", [b"", b"GET /"], ids=["all", "all and a half"])
+def test_who_has_said_all_is_answered_and_hung_up_on(
+    impatient: Child, job: str, folder: Path, rest: bytes
+) -> None:
+    before = trials(folder)
+    with wire(impatient.url) as client:
+        with locked(folder / "batchbandit.db"):
+            client.send(suggest(job) * 2 + rest)
+            client.socket.shutdown(socket.SHUT_WR)
+            with wire(impatient.url, HEALTH) as other:
+                assert status(other) == 200  # the end has been seen when this is
+        assert [status(client), status(client), status(client)] == [200, 200, None]
+    assert trials(folder) == before + 2
+
+
 def test_a_large_head_within_the_limit_is_fine(impatient: Child) -> None:
     with wire(impatient.url, head("GET /healthz", f"X: {'x' * 60_000}")) as client:
         answer = client.answer()
@@ -195,7 +227,7 @@ def test_a_large_head_within_the_limit_is_fine(impatient: Child) -> None:
         assert answer.status == 200
 
 
-def test_a_body_past_the_limit_is_refused_however_it_is_sent(impatient: Child) -> None:
+def test_a_body_past_the_limit_is_refused_however_it_is_sent(patient: Child) -> None:
     chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
     parts = b"1\r\n \r\n" * 400_000 + b"0\r\n" + b"X: y\r\n" * 1_200_000
     for data in (
@@ -203,7 +235,7 @@ def test_a_body_past_the_limit_is_refused_however_it_is_sent(impatient: Child) -
         head("POST /report", CHUNKED) + chunk * 17,
         head("POST /report", CHUNKED) + parts,
     ):
-        with wire(impatient.url) as client:
+        with wire(patient.url) as client:
             with suppress(ConnectionError):
                 client.send(data)
             answer = client.answer()
@@ -240,6 +272,39 @@ def test_a_request_for_another_protocol_is_answered_in_this_one(
             time.sleep(0.005)
         answers = [client.answer() for _ in range(3)]
         assert [answer and answer.status for answer in answers] == [201, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("header", "refusal"),
+    [("Origin: http://evil.example", (403, "foreign-origin")), ("Host: evil.example", (421, "unknown-host"))],
+)
+def test_an_offer_of_another_protocol_gets_nobody_in(
+    impatient: Child, job: str, folder: Path, header: str, refusal: tuple[int, str]
+) -> None:
+    before = trials(folder)
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ")
+    own = [] if header.startswith("Host") else ["Host: localhost"]
+    lines = [f"GET /jobs/batch_size?job_id={job} HTTP/1.1", *own, header, *offer, "", ""]
+    with wire(impatient.url, "\r\n".join(lines).encode()) as client:
+        answer = client.answer()
+        assert answer is not None
+        assert (answer.status, answer.problem()) == refusal
+    assert trials(folder) == before
+
+
+def test_what_is_refused_early_has_the_headers_of_every_answer(impatient: Child) -> None:
+    refused = {
+        400: b"nonsense\r\n\r\n",
+        408: b"GET /",
+        413: head("POST /report", "Content-Length: 1048577"),
+        431: head("GET /healthz", f"X: {'x' * 70_000}"),
+    }
+    for expected, data in refused.items():
+        with wire(impatient.url, data) as client:
+            answer = client.answer()
+            assert answer is not None
+            assert answer.status == expected
+            assert answer.headers | HEADERS == answer.headers
 
 
 def test_curl_may_offer_http2(impatient: Child) -> None:
@@ -308,10 +373,9 @@ def test_a_client_that_does_not_read_is_hung_up_on(impatient: Child) -> None:
     assert refusals(impatient) == before, "it has not been refused for sending too much ahead"
 
 
-def refusals(server: Child) -> list[str]:
+def refusals(server: Child) -> float:
     """Return how often connections were refused with 503."""
-    figures = httpx.get(f"{server.url}/metrics", trust_env=False).text
-    return re.findall(r'requests_total{call="other",status="503"} .*', figures)
+    return figure(server, 'requests_total{call="other",status="503"}')
 
 
 def send_on_and_on(client: Wire) -> None:
@@ -322,14 +386,59 @@ def send_on_and_on(client: Wire) -> None:
         time.sleep(0.05)
 
 
-def test_parts_of_bodies_are_not_kept_without_end(impatient: Child) -> None:
+@pytest.mark.parametrize(
+    "begun",
+    [b"GET /healthz HTTP/1.1\r\n", head("POST /report", CHUNKED) + b"2\r\n{}\r\n0\r\n"],
+    ids=["a head", "what follows chunks"],
+)
+def test_limits_hold_while_answers_are_not_read(patient: Child, most_unread: int, begun: bytes) -> None:
+    with closing(Wire(patient.url, receive_buffer=4096)) as client:
+        assert all(is_answered(client, patient) for _ in range(most_unread))
+        before = resident_bytes(patient)
+        with suppress(TimeoutError, ConnectionError):
+            client.socket.settimeout(2)
+            client.send(begun)
+            for _ in range(200):
+                client.send(b"X: y\r\n" * 10_000)
+        assert resident_bytes(patient) - before < 60_000_000
+
+
+@pytest.fixture(scope="module")
+def most_unread(patient: Child) -> int:
+    """Return how many answers are written for a client that reads none; the last keeps others from being."""
+    with closing(Wire(patient.url, receive_buffer=4096)) as client:
+        return next(count for count in itertools.count() if not is_answered(client, patient))
+
+
+def resident_bytes(server: Child) -> int:
+    """Return how much memory a server takes up."""
+    pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def test_parts_of_bodies_are_not_kept_without_end(patient: Child) -> None:
     part = head("POST /report", "Content-Length: 1048576") + b" " * 1_048_000
     with ExitStack() as opened:
-        clients = [opened.enter_context(wire(impatient.url, part)) for _ in range(70)]
+        clients = [opened.enter_context(wire(patient.url, part)) for _ in range(70)]
         answer = clients[0].answer()
         assert answer is not None
-        assert answer.status in {503, 408}
+        assert (answer.status, answer.problem()) == (503, "overloaded")
         clients[-1].send(b" " * 576)
         answer = clients[-1].answer()
         assert answer is not None
         assert answer.status == 422
+
+
+def test_bodies_count_until_they_are_answered(tmp_path: Path) -> None:
+    body = b'{"job_ids": ["nobody"]' + b" " * 1_048_000 + b"}"
+    request = head("POST /api/v1/suggestions", f"Content-Length: {len(body)}") + body
+    with serving(tmp_path) as server, ExitStack() as opened:
+        with locked(tmp_path / "batchbandit.db"):
+            clients = [opened.enter_context(wire(server.url, request))]
+            until(lambda: figure(server, "transaction_commands_count") == 1)
+            clients += [opened.enter_context(wire(server.url, request)) for _ in range(79)]
+            until(lambda: figure(server, "waiting_commands") + refusals(server) == 79)
+            assert refusals(server) >= 16
+            assert status(opened.enter_context(wire(server.url, HEALTH))) == 200
+        assert {status(client) for client in clients} == {200, 503}
+        assert status(opened.enter_context(wire(server.url, request))) == 200

@@ -1,15 +1,11 @@
 """SIGTERM: no new work, answers to all that was accepted, exit code 0, whatever clients and databases do."""
 
-import asyncio
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-import asyncpg
-
 from benchmarks.server import Child, stop
-from tests.service.wires import head, locked, registered, serving, status, wire
+from tests.service.access.holders import until
+from tests.service.wires import Wire, head, is_answered, locked, registered, serving, status, wire
 
 HEALTH = head("GET /healthz")
 OVERDUE = "timeout graceful shutdown exceeded"
@@ -33,7 +29,7 @@ def test_clients_that_are_not_served_do_not_hold_the_end_up(tmp_path: Path) -> N
         ]
         later = opened.enter_context(wire(server.url, HEALTH + b"POST /rep"))
         assert status(later) == 200
-        time.sleep(0.2)
+        ensure_heard(server)
         assert stop(server) == 0
         assert silent.is_closed()
         assert idle.is_closed()
@@ -47,15 +43,26 @@ def test_clients_that_are_not_served_do_not_hold_the_end_up(tmp_path: Path) -> N
         assert "Traceback" not in server.log.read_text()
 
 
+def test_a_client_that_does_not_read_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, "--client-seconds", "4") as server,
+        closing(Wire(server.url, receive_buffer=4096)) as client,
+    ):
+        while is_answered(client, server):
+            pass
+        assert stop(server) == 0
+        assert OVERDUE not in server.log.read_text()
+
+
 def test_what_was_accepted_is_answered_and_nothing_after_it(tmp_path: Path) -> None:
     with serving(tmp_path) as server, ExitStack() as opened:
         suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
         with locked(tmp_path / "batchbandit.db"):
             accepted = [opened.enter_context(wire(server.url, suggest * count)) for count in (1, 2)]
             half = opened.enter_context(wire(server.url, suggest + b"POST /report"))
-            time.sleep(0.3)
+            ensure_heard(server)
             server.process.terminate()
-            time.sleep(0.5)
+            until(lambda: "Shutting down" in server.log.read_text())
         answers = [status(client) for client in accepted]
         assert [*answers, status(accepted[1])] == [200, 200, 200]
         assert [status(half), status(half), status(half)] == [200, 503, None]
@@ -64,38 +71,7 @@ def test_what_was_accepted_is_answered_and_nothing_after_it(tmp_path: Path) -> N
         assert OVERDUE not in server.log.read_text()
 
 
-def test_a_database_that_does_not_answer_does_not_hold_the_end_up(
-    new_postgres_url: Callable[[], str], tmp_path: Path
-) -> None:
-    url = new_postgres_url()
-    with serving(tmp_path, "--workers", "2", "--database-url", url) as server:
-        suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
-        asyncio.run(while_locked(url, drain, server, suggest))
-        assert OVERDUE not in server.log.read_text()
-        assert "Exception in ASGI application" not in server.log.read_text()
-
-
-async def while_locked(url: str, work: Callable[..., None], *arguments: object) -> None:
-    """Run work while another transaction holds a table that every transaction needs."""
-    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-    try:
-        async with connection.transaction():
-            await connection.execute('LOCK TABLE "Job" IN ACCESS EXCLUSIVE MODE')
-            await asyncio.to_thread(work, *arguments)
-    finally:
-        await connection.close()
-
-
-def drain(server: Child, request: bytes) -> None:
-    """Stop a server with requests in flight and others behind them, all of which are answered."""
-    with ExitStack() as opened:
-        accepted = []
-        for _ in range(2):
-            accepted += [opened.enter_context(wire(server.url, request)) for _ in range(4)]
-            time.sleep(0.5)
-        server.process.terminate()
-        for client in accepted:
-            answer = client.answer()
-            assert answer is not None
-            assert (answer.status, answer.problem()) == (503, "database-unavailable")
-        assert server.process.wait(20) == 0
+def ensure_heard(server: Child) -> None:
+    """See that a server has read what was sent to it: who connects later is answered."""
+    with wire(server.url, HEALTH) as client:
+        assert status(client) == 200

@@ -5,7 +5,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.service.wires import call, head, locked, registered, serving, status, wire
+from tests.service.access.holders import until
+from tests.service.wires import call, figure, head, locked, registered, serving, status, wire
 
 HEALTH = head("GET /healthz")
 
@@ -22,12 +23,27 @@ def test_who_has_been_idle_the_longest_gives_way(tmp_path: Path) -> None:
         assert all(client.is_closed() for client in silent)
 
 
+def test_who_sends_a_body_or_awaits_an_answer_does_not_give_way(tmp_path: Path) -> None:
+    with serving(tmp_path, "--connection-limit", "5") as server, ExitStack() as opened:
+        suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
+        with locked(tmp_path / "batchbandit.db"):
+            owed = opened.enter_context(wire(server.url, suggest + b"GET /heal"))
+            sending = opened.enter_context(wire(server.url, head("POST /report", "Content-Length: 2")))
+            for _ in range(20):
+                assert status(opened.enter_context(wire(server.url, HEALTH))) == 200
+                opened.enter_context(wire(server.url, b"GET /"))
+        owed.send(b"thz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert [status(owed), status(owed)] == [200, 200]
+        sending.send(b"{}")
+        assert status(sending) == 422
+
+
 def test_where_nobody_is_idle_a_connection_is_refused_at_once(tmp_path: Path) -> None:
     with serving(tmp_path, "--connection-limit", "3") as server, ExitStack() as opened:
         suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
         with locked(tmp_path / "batchbandit.db"):
-            waiting = [opened.enter_context(wire(server.url, suggest)) for _ in range(3)]
-            time.sleep(0.2)
+            waiting = [opened.enter_context(wire(server.url, HEALTH + suggest)) for _ in range(3)]
+            assert [status(client) for client in waiting] == [200] * 3, "and what comes next has begun"
             for _ in range(3):
                 client = opened.enter_context(wire(server.url))
                 answer = client.answer()
@@ -42,10 +58,11 @@ def test_a_full_queue_refuses_at_once_and_answers_what_it_took(tmp_path: Path) -
     with serving(tmp_path, "--queue-limit", "2") as server, ExitStack() as opened:
         suggest = head(f"GET /jobs/batch_size?job_id={registered(server.url)}")
         with locked(tmp_path / "batchbandit.db"):
+            before = figure(server, "transaction_commands_count")
             taken = [opened.enter_context(wire(server.url, suggest))]
-            time.sleep(0.2)  # the first has begun a transaction
+            until(lambda: figure(server, "transaction_commands_count") > before)
             taken += [opened.enter_context(wire(server.url, suggest)) for _ in range(2)]
-            time.sleep(0.2)
+            until(lambda: figure(server, "waiting_commands") == 2)
             for _ in range(20):
                 answer = opened.enter_context(wire(server.url, suggest)).answer()
                 assert answer is not None

@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import parse_headers
@@ -136,3 +137,29 @@ def status(client: Wire) -> int | None:
     """Return how a client is answered, None where it is hung up on."""
     answer = client.answer()
     return None if answer is None else answer.status
+
+
+def figure(server: Child, name: str) -> float:
+    """Return one of a server's own figures, 0 where it has none; its name may begin anywhere."""
+    for line in httpx.get(f"{server.url}/metrics", trust_env=False).text.splitlines():
+        said, _, value = line.rpartition(" ")
+        if said.endswith(name) and not line.startswith("#"):
+            return float(value)
+    return 0.0
+
+
+def is_answered(client: Wire, server: Child) -> bool:
+    """Send a request with a large answer; tell whether that is written, soon."""
+    before = answered(server)
+    client.send(call("POST /api/v1/suggestions", {"job_ids": ["nobody"] * 1000}))
+    deadline = time.monotonic() + 2
+    while answered(server) == before:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def answered(server: Child) -> float:
+    """Return how many bulk calls were answered."""
+    return figure(server, 'requests_total{call="POST /api/v1/suggestions",status="200"}')

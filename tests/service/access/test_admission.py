@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -11,8 +12,11 @@ from sqlalchemy import Connection
 
 from service.credentials import Role, Token
 from service.engine.admission import Admission
-from service.errors import DatabaseUnavailable, Overloaded
+from service.engine.sharing import Shared
+from service.errors import DatabaseUnavailable, Overloaded, Unauthorized
+from service.exposure import Exposure
 from service.store import schema, tokens
+from service.web.access import admit
 
 T = TypeVar("T")
 
@@ -28,10 +32,13 @@ class Counted:
             schema.metadata.create_all(connection)
         self.reads = self.writes = 0
         self.fails = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Count a read."""
         self.reads += 1
+        await self.answers.wait()
         await asyncio.sleep(0.01)
         return self._run(work)
 
@@ -137,6 +144,71 @@ def test_a_database_that_is_away_refuses_everybody_until_it_is_back() -> None:
 
     asyncio.run(scene())
     assert database.reads == 2
+
+
+def test_nobody_waits_where_somebody_calls_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Counted()
+    text = database.add()
+
+    async def scene() -> None:
+        async with Admission(database, 100) as admission:
+            await recognised(admission, text)
+            database.answers.clear()
+            await asyncio.sleep(1)
+            monkeypatch.setattr("service.engine.admission.STALE_SECONDS", 2.0)
+            assert await recognised(admission, text), "as they were"
+            await asyncio.sleep(0)
+            assert database.reads == 2, "they are read anew beside that"
+            database.answers.set()
+
+    asyncio.run(scene())
+
+
+def test_a_database_that_does_not_answer_is_given_up() -> None:
+    database = Counted()
+    text = database.add()
+
+    async def scene() -> None:
+        database.answers.clear()
+        async with Admission(database, 100) as admission:
+            waiting = [asyncio.create_task(recognised(admission, text)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            admission.give_up()
+            outcomes = await asyncio.gather(*waiting, recognised(admission, text), return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailable] * 4
+
+    asyncio.run(scene())
+
+
+def test_who_has_no_token_takes_no_place_where_all_need_one() -> None:
+    database = Counted()
+    database.add()
+    exposure = Exposure(is_local=False, may_be_open=False, names=())
+
+    async def scene() -> None:
+        async with Admission(database, 1) as admission:
+            state = SimpleNamespace(admission=admission, exposure=exposure)
+            scope = {"app": SimpleNamespace(state=state), "headers": []}
+            with pytest.raises(Unauthorized, match="needs a token"):
+                await admit(scope, Role.READER)
+
+    asyncio.run(scene())
+    assert database.reads == 0
+
+
+def test_what_many_ask_for_at_a_time_is_done_once() -> None:
+    database = Counted()
+
+    async def check() -> None:
+        await database.read(tokens.issued)
+
+    async def scene() -> None:
+        shared = Shared(check)
+        for count in (1, 2):
+            await asyncio.gather(*(shared.done() for _ in range(100)))
+            assert database.reads == count
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(("ago", "writes"), [(timedelta(seconds=59), 0), (timedelta(seconds=61), 1)])

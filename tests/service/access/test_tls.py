@@ -1,11 +1,12 @@
 """TLS of the service's own, with a certificate made for the test."""
 
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from benchmarks.server import free_port
 from service.cli import main
-from tests.service.access.holders import PATIENCE_SECONDS
+from service.tls import Certificate
+from tests.service.access.holders import PATIENCE_SECONDS, until
 
 PROGRAM = str(Path(sys.executable).parent / "batchbandit")
 
@@ -47,8 +49,10 @@ def options_of(authority: trustme.CA, folder: Path) -> list[str]:
 
 
 @contextmanager
-def served(url: str, authority: trustme.CA, folder: Path, *options: str) -> Iterator[httpx.Client]:
-    """Serve a database; give a client that trusts the authority alone."""
+def running(
+    url: str, authority: trustme.CA, folder: Path, *options: str
+) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """Serve a database; give the process and a client that trusts the authority alone."""
     port = free_port()
     command = [PROGRAM, "serve", "--port", str(port), "--database-url", url, *options]
     trusting = ssl.create_default_context()
@@ -65,9 +69,16 @@ def served(url: str, authority: trustme.CA, folder: Path, *options: str) -> Iter
             while not is_ready(http):
                 assert time.monotonic() < deadline, (folder / "server.log").read_text()
                 time.sleep(0.05)
-            yield http
+            yield process, http
         finally:
             process.terminate()
+
+
+@contextmanager
+def served(url: str, authority: trustme.CA, folder: Path, *options: str) -> Iterator[httpx.Client]:
+    """Serve a database; give a client that trusts the authority alone."""
+    with running(url, authority, folder, *options) as (_, http):
+        yield http
 
 
 def is_ready(http: httpx.Client) -> bool:
@@ -144,3 +155,71 @@ def test_a_key_with_a_passphrase_is_said_and_nobody_is_asked_for_it(files: list[
         key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked)
     )
     assert "without a passphrase" in refused(tmp_path, *files[:2], "--tls-key", str(tmp_path / "locked.pem"))
+
+
+def silent(http: httpx.Client) -> socket.socket:
+    """Open a connection to a service and say nothing."""
+    return socket.create_connection((http.base_url.host, http.base_url.port), PATIENCE_SECONDS)
+
+
+def test_silent_connections_count_before_they_speak_it(
+    authority: trustme.CA, files: list[str], tmp_path: Path
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+    limit = ("--connection-limit", "20")
+    with running(url, authority, tmp_path, *limit, *files) as (process, http), ExitStack() as opened:
+        http.headers["Connection"] = "close"
+        for _ in range(100):
+            opened.enter_context(silent(http))
+        assert http.get("/healthz").status_code == 200
+        until(lambda: len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < 60)
+
+
+def test_a_handshake_that_takes_too_long_ends(
+    authority: trustme.CA, files: list[str], tmp_path: Path
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+    with (
+        served(url, authority, tmp_path, "--client-seconds", "1", *files) as http,
+        silent(http) as client,
+        silent(http) as begun,
+    ):
+        begun.send(bytes.fromhex("1603010200010001fc0303"))
+        assert client.recv(1) == b""
+        assert begun.recv(1) == b""
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+def test_neither_idle_nor_silent_clients_hold_the_end_up(
+    authority: trustme.CA, files: list[str], tmp_path: Path
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+    with running(url, authority, tmp_path, *files) as (process, http), silent(http):
+        assert http.get("/healthz").status_code == 200
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    said = (tmp_path / "server.log").read_text()
+    assert "timeout graceful shutdown exceeded" not in said
+    assert "Traceback" not in said
+
+
+def test_no_cipher_leaves_out_secrecy_or_the_certificate(
+    authority: trustme.CA, files: list[str], tmp_path: Path
+) -> None:
+    context = Certificate(files[1], files[3]).context()
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    described = [str(cipher["description"]) for cipher in context.get_ciphers()]
+    assert described
+    assert not [cipher for cipher in described if "Enc=None" in cipher or "Au=None" in cipher]
+    weak = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    weak.check_hostname = False
+    weak.verify_mode = ssl.CERT_NONE
+    weak.maximum_version = ssl.TLSVersion.TLSv1_2
+    weak.set_ciphers("aNULL:eNULL:@SECLEVEL=0")
+    url = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
+    with (
+        served(url, authority, tmp_path, *files) as http,
+        silent(http) as client,
+        pytest.raises(ssl.SSLError),
+    ):
+        weak.wrap_socket(client)

@@ -16,6 +16,7 @@ from service.store import revision
 from service.store.sqlite import writing_engine
 from tests.service.access.holders import Guarded, client, id_of, make_token, revoke, run, until
 from tests.service.tables import Tables
+from tests.service.wires import head, status, wire
 
 PROGRAM = Path(sys.executable).parent / "batchbandit"
 
@@ -62,6 +63,12 @@ def test_a_running_service_notices_a_token_that_is_made_and_revoked(guarded: Gua
         until(lambda: http.get("/metrics").status_code == 200)
         revoke(url, token)
         until(lambda: http.get("/metrics").status_code == 401)
+
+
+def test_an_offer_of_another_protocol_lets_nobody_in(guarded: Guarded) -> None:
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ")
+    with wire(guarded.server.url, head("GET /metrics", *offer)) as stranger:
+        assert status(stranger) == 401
 
 
 def test_when_a_token_was_last_used_is_kept(guarded: Guarded, kept: Tables) -> None:
