@@ -9,7 +9,7 @@ from tests.fuzz.job import NO_TIME
 
 SIZES = [8, 16, 32, 64]
 LETTERS = ["a", "b", "c"]
-NAMES = st.sampled_from("aaabc")  # most of what happens is about one job, so that it gets far
+NAMES = st.sampled_from("aaaaaabc")  # most of what happens is about one job, so that it gets far
 _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "job_id_prefix": st.sampled_from(["job", "job-", ""]),
@@ -18,6 +18,7 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "number_of_gpus": st.just(1),
         "gpu_model": st.sampled_from(["V100", "A40"]),
         "max_epochs": st.integers(1, 3),
+        "lease_seconds": st.sampled_from([NO_TIME, NO_TIME, 600, None]),
     },
     optional={
         "eta_knob": st.sampled_from([0, 0.25, 1.0]),
@@ -29,7 +30,6 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "mab_prior_precision": st.sampled_from([0.0, 1e-9, 1e100]),
         "mab_num_explorations": st.integers(0, 3),
         "mab_seed": st.sampled_from([None, 0, 7, 2**63 - 1]),
-        "lease_seconds": st.sampled_from([NO_TIME, NO_TIME, 600, None]),
         "max_failures": st.sampled_from([1, 1, 2, 3]),
         "seed": st.integers(0, 3),  # unknown to the service, sent by existing clients
     },
