@@ -28,8 +28,8 @@ from tests.service.tables import Tables
 
 STEPS = 40
 """Of a sequence."""
-METRICS = st.lists(st.sampled_from([0.75, 0.5, 0.25]), max_size=16)
-TIMES = st.integers(1, 3)
+METRICS = st.lists(st.sampled_from([0.5, 0.5, 0.5, 0.75, 0.25]), max_size=16)  # 0.5 is every target
+TIMES = st.integers(1, 4)
 
 
 class Machine(Mistakes, RuleBasedStateMachine):
@@ -113,26 +113,37 @@ class Machine(Mistakes, RuleBasedStateMachine):
     @rule(
         target=TRIALS,
         name=NAMES,
-        times=TIMES,
-        metric=st.sampled_from([0.75, 0.25]),
+        kept=st.lists(st.booleans(), min_size=1, max_size=3),
+        is_asked_again=st.booleans(),
+        metric=st.sampled_from([0.5, 0.5, 0.25]),
         order=st.sampled_from([1, -1]),
     )
-    def come_late(self, name: str, times: int, metric: float, order: int) -> Any:  # noqa: ANN401
+    def come_late(
+        self, name: str, kept: list[bool], *, is_asked_again: bool, metric: float, order: int
+    ) -> Any:  # noqa: ANN401
         """Let trainings send heartbeats and then report, late where the job's leases last no time."""
-        trials = []
-        for _ in range(times):
-            trial = self.dispatch(self.job(name))
-            if trial is not None:
+        started = [(self.dispatch(self.job(name)), is_kept) for is_kept in kept]
+        trials = [trial for trial, _ in started if trial is not None]
+        for trial, is_kept in started:
+            if trial is not None and is_kept:
                 self.keep(trial)
-                trials.append(trial)
+        if is_asked_again and (again := self.dispatch(self.job(name))) is not None:
+            trials.append(again)
         for trial in trials[::order]:
             self.report(trial, GOOD | {"metric": metric})
         return multiple(*trials)
 
-    @rule(name=NAMES)
-    def reset(self, name: str) -> None:
-        """Start a job over, which may not be there."""
+    @rule(name=NAMES, ended=st.lists(st.booleans(), min_size=1, max_size=3))
+    def reset(self, name: str, ended: list[bool]) -> None:
+        """Start a job over, if it is there, while trainings run that report afterwards or have failed."""
+        started = [(self.dispatch(self.job(name)), is_ended) for is_ended in ended]
+        for trial, is_ended in started:
+            if trial is not None and is_ended:
+                self.end(trial, {})
         self.expect(self.protocol.reset(self.job(name)), "POST", f"/api/v1/jobs/{self.job(name)}/reset")
+        for trial, _ in started:
+            if trial is not None:
+                self.report(trial, GOOD | {"metric": 0.5})
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())

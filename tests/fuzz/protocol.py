@@ -4,7 +4,7 @@ It is written from the description of the protocol and shares no code with the s
 it knows what may be chosen.
 """
 
-from tests.fuzz.job import Job
+from tests.fuzz.job import EXPIRED, Job
 from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal
 
 NEW: Body = {"lease_seconds": 600.0, "max_failures": 3}
@@ -62,7 +62,9 @@ class Protocol:
         return Refusal(400, "unknown-trial") if trial is None else job.report(trial, body)
 
     def end(self, body: Body) -> Answer | Refusal:
-        """End a trial."""
+        """End a trial; that a lease ran out is not for a training to say."""
+        if body.get("reason") == EXPIRED:
+            return Refusal(422, "invalid-request")
         job = self.jobs.get(body["job_id"])
         trial = None if job is None else job.find(body)
         if job is None or trial is None:
