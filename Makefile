@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml setup.py $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-faults test-reference check format demo bench bench-reference soak fuzz clean
+.PHONY: serve test test-faults test-benchmarks test-reference check format demo bench bench-reference soak fuzz clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -23,6 +23,10 @@ test: $(VENV)/.installed
 # make test-faults LONG=1 lets every fault last, and a day of 10,000 jobs pass: about an hour.
 test-faults: $(VENV)/.installed
 	$(if $(LONG),BATCHBANDIT_LONG_FAULTS=1) $(BIN)/python -m pytest tests/faults
+
+# The benchmarks' own tests: that they run, and write what they say.
+test-benchmarks: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/benchmarks
 
 # With the reference's own client, which is installed from the registry into build/reference.
 test-reference: $(VENV)/.installed
