@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from service.errors import OpeningError
 from service.store import integrity, opening
-from service.store.sqlite import file_of
+from service.store.sqlite import existing_file_of, file_of
 
 
 def back_up(database_url: str, target: Path) -> int:
@@ -26,10 +26,7 @@ def back_up(database_url: str, target: Path) -> int:
             "only a SQLite file is backed up by this command; use Postgres' own: pg_dump --format=custom "
             "--file FILE, with the same host, user and database"
         )
-    file = file_of(url)
-    if not file.exists():
-        raise OpeningError(f"{file} does not exist; name an existing database with --database-url")
-    copy(file, target)
+    copy(existing_file_of(url), target)
     return target.stat().st_size
 
 
