@@ -1,0 +1,1 @@
+"""Energy: what it is measured with."""
