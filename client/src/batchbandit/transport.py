@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the status, the body where it is a JSON object, the seconds to wait where it says so."""
+    """What came back: the status, the body where it is a JSON object, the seconds to wait where given."""
 
     status: int
     body: dict[str, Any] | None
