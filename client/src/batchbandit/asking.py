@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchbandit.conversation import MENDABLE, Conversation
 from batchbandit.errors import Refused, ServiceError, Unreachable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Suggestion(NamedTuple):
-    """The batch size to train with, its trial's number where it has one, why it is not the service's choice."""
+    """The batch size to train with, its trial's number if it has one, why it is not the service's choice."""
 
     batch_size: int
     trial_number: int | None = None
@@ -42,12 +42,17 @@ def ask(
     """Register a job, ask for a batch size, and return it with the conversation about it.
 
     Where the service cannot be asked, the batch size is the one with the lowest mean cost among those that
-    converged when this machine trained the job, the default where none has. The conversation is None where the
-    service refuses the job.
+    converged when this machine trained the job, the default where none has. The conversation is None where
+    the service refuses the job.
     """
     body = job.body()
     asked = _asked(service, job)
-    header = {"url": service.address.url, "job": body, "key": new_key(), "asked": asked.lost_key}
+    header: dict[str, Any] = {
+        "url": service.address.url,
+        "job": body,
+        "key": new_key(),
+        "asked": asked.lost_key,
+    }
     if asked.name is not None:
         header.update(batch_size=asked.name.batch_size, trial_number=asked.name.trial_number)
         suggestion = Suggestion(asked.name.batch_size, asked.name.trial_number)
@@ -76,6 +81,6 @@ def _asked(service: Service, job: JobSpec) -> Asked:
     except Refused as error:
         return Asked(error=error)
     if name.batch_size not in job.batch_sizes:
-        error = Refused(0, f"batch size {name.batch_size} was chosen, which is none of the job's")
-        return Asked(error=error, lost_key=key)
+        strange = Refused(0, f"batch size {name.batch_size} was chosen, which is none of the job's")
+        return Asked(error=strange, lost_key=key)
     return Asked(name)

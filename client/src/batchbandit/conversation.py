@@ -1,4 +1,4 @@
-"""What a training and its service say to each other; what cannot be said now is kept on disk and said later."""
+"""What a training and its service say to each other; what cannot be said now is kept on disk till later."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MENDABLE = frozenset((401, 403, 421))
 
 
 class Conversation:
-    """One training's talk with the service. It raises nothing: what fails is said once, and the training goes on.
+    """One training's talk with the service. It raises nothing: what fails is said once, the training goes on.
 
-    ``name`` is the trial's, None where the service could not be asked; ``journal`` keeps what it has not heard.
+    ``name`` is the trial's, None where the service could not be asked; ``journal`` keeps what is unheard.
     """
 
     def __init__(self, service: Service, journal: Journal, name: TrialName | None) -> None:

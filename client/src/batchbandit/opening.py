@@ -61,11 +61,11 @@ def trial(
     clock: Callable[[], float] = time.monotonic,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Opening:
-    """Return a block that is one training of a job: ``with`` gives a ``Trial``, ``async with`` an ``AsyncTrial``.
+    """Return a block that is one training of a job; ``with`` gives a ``Trial``, ``async with`` an ``AsyncTrial``.
 
     In a block that is left by an exception the trial has failed, with the exception's type as the reason;
-    ``preempted`` after SIGTERM or an interrupt, ``out_of_memory`` where that is what it was. Nothing that goes
-    wrong with the service is raised: the training goes on with a fallback, and the ``batchbandit`` logger says so.
+    ``preempted`` after SIGTERM or an interrupt, ``out_of_memory`` where that is what it was. Nothing that
+    goes wrong with the service is raised: the training goes on, and the logger ``batchbandit`` says how.
 
     Args:
         url: The service's address, its token as the password if need be.

@@ -12,8 +12,8 @@ from batchbandit.opening import trial
 from batchbandit.ranks import Alone
 
 if TYPE_CHECKING:
-    from batchbandit.energy.windows import Monitor
     from batchbandit.energy.meters import EnergyMeter
+    from batchbandit.energy.windows import Monitor
     from batchbandit.jobs import JobSpec
     from batchbandit.trials import Trial
 
@@ -26,7 +26,7 @@ class BatchSizeOptimizer:
     process. What goes wrong with the service is not raised: the training goes on.
 
     Args:
-        monitor: What measures the energy: an ``EnergyMeter``, the reference's ``ZeusMonitor``, or None to find one.
+        monitor: What measures the energy: an ``EnergyMeter``, the reference's ``ZeusMonitor``; found if None.
         server_url: The service's address, its token as the password if need be.
         job: What recurs.
         rank: This process among those of the training; those other than 0 may only make the object.

@@ -29,9 +29,8 @@ class Talk(NamedTuple):
 class Trial:
     """One training of a job with one batch size, on each of its ranks.
 
-    ``batch_size`` is that of all ranks together, ``per_device_batch_size`` each rank's share. ``trial_number``
-    is None and ``fallback`` says why, where the service could not be asked. ``stopped`` says that the training
-    is to stop, ``converged`` that its target was reached within the bounds, ``message`` why.
+    ``batch_size`` is that of all ranks together, ``per_device_batch_size`` each rank's share. Where the
+    service could not be asked ``trial_number`` is None, and ``fallback`` says why.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Trial:
     def report(self, metric: float) -> Verdict:
         """Report the metric after an epoch, and return what is said of the training; every rank calls it.
 
-        The metric of rank 0 counts. What the report takes counts neither as time nor as energy of the training.
+        The metric of rank 0 counts. What the report takes is neither time nor energy of the training.
         """
         if self.stopped:
             return self.verdict
