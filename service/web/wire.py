@@ -126,7 +126,7 @@ class TrialBody(Struct, frozen=True, kw_only=True):
 
 
 class EndBody(TrialBody, frozen=True, kw_only=True):
-    """A trial that is over; ``reason`` says why it failed, as ``preempted`` or an exception's name."""
+    """A trial that is over; ``reason`` says why: ``preempted``, ``unmeasured``, or an exception's name."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
 

@@ -53,7 +53,7 @@ MEASUREMENTS = st.fixed_dictionaries(
     }
 )
 REASONS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{}, {"reason": None}]) | st.fixed_dictionaries(
-    {"reason": st.sampled_from(["preempted", "OutOfMemoryError", "x" * 100, "lease_expired"])}
+    {"reason": st.sampled_from(["preempted", "unmeasured", "OutOfMemoryError", "x" * 100, "lease_expired"])}
 )
 KEYS = st.sampled_from([None] * 12 + list("klmnop"))  # few, so that one comes with another call too
 GOOD = {"time": 10.0, "energy": 1500.0, "current_epoch": 3}
