@@ -52,6 +52,12 @@ class Job:
         self.is_in_bandit = True
         return self._draw()
 
+    def begin(self, batch_size: int) -> Dispatch | Refusal:
+        """Dispatch a trial at a batch size that its training has chosen, beside the walk and the draws."""
+        if batch_size not in self.specification["batch_sizes"]:
+            return Refusal(422, "invalid-request", str(batch_size))
+        return self._dispatch("Concurrent", batch_size)
+
     def report(self, trial: Trial, said: Body) -> Answer | Refusal:
         """Judge a report of one of the job's trials."""
         if trial.status == "Succeeded":
