@@ -33,11 +33,16 @@ class ServiceError(BatchbanditError):
 
 
 class Unreachable(ServiceError):
-    """The service gave no answer in time; ``is_certain`` says that no request can have reached it."""
+    """The service gave no answer in time.
 
-    def __init__(self, sentence: str, *, is_certain: bool = False) -> None:
+    ``is_certain`` says that no request can have reached it; ``retry_after`` are the seconds after which it
+    wants to be asked again, 0 where it has not said.
+    """
+
+    def __init__(self, sentence: str, *, is_certain: bool = False, retry_after: float = 0.0) -> None:
         super().__init__(sentence)
         self.is_certain = is_certain
+        self.retry_after = retry_after
 
 
 class Refused(ServiceError):

@@ -78,10 +78,10 @@ class JobSpec:
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
                 self._set(name, _integer(name, value, least, most))
-        for name, least, most, is_open in _NUMBERS:
+        for name, lowest, highest, is_open in _NUMBERS:
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
-                self._set(name, _number(name, value, least, most, is_open=is_open))
+                self._set(name, _number(name, value, lowest, highest, is_open=is_open))
         if not isinstance(self.higher_is_better_metric, bool):
             raise InvalidJob("higher_is_better_metric is neither True nor False.")
         if self.gpu_model is not None:
@@ -170,7 +170,7 @@ def _number(name: str, value: object, least: float, most: float, *, is_open: boo
     if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise InvalidJob(f"{name} is {value!r:.60}, which is no number.")
     try:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):

@@ -1,0 +1,86 @@
+"""How a training comes by its batch size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from batchbandit.conversation import MENDABLE, Conversation
+from batchbandit.errors import Refused, ServiceError, Unreachable
+from batchbandit.log import log
+from batchbandit.service import Service, TrialName, new_key
+
+if TYPE_CHECKING:
+    from batchbandit.jobs import JobSpec
+    from batchbandit.results import Results
+    from batchbandit.spool import Spool
+
+
+class Suggestion(NamedTuple):
+    """The batch size to train with, its trial's number if it has one, why it is not the service's choice."""
+
+    batch_size: int
+    trial_number: int | None = None
+    fallback: str | None = None
+
+
+class Asked(NamedTuple):
+    """What became of asking: the trial, or why there is none.
+
+    ``lost_key`` is the key of a suggestion whose answer was lost: a trial may have been dispatched that
+    nobody trains. ``is_mute`` says that the service will not take the job's reports later either.
+    """
+
+    name: TrialName | None = None
+    error: ServiceError | None = None
+    lost_key: str | None = None
+    is_mute: bool = False
+
+
+def ask(
+    service: Service, job: JobSpec, spool: Spool, results: Results
+) -> tuple[Suggestion, Conversation | None]:
+    """Register a job, ask for a batch size, and return it with the conversation about it.
+
+    Where the service cannot be asked, the batch size is the one with the lowest mean cost among those that
+    converged when this machine trained the job, the default where none has. The conversation is None where
+    the service refuses the job.
+    """
+    body = job.body()
+    asked = _asked(service, job)
+    header: dict[str, Any] = {
+        "url": service.address.url,
+        "job": body,
+        "key": new_key(),
+        "asked": asked.lost_key,
+    }
+    if asked.name is not None:
+        header.update(batch_size=asked.name.batch_size, trial_number=asked.name.trial_number)
+        suggestion = Suggestion(asked.name.batch_size, asked.name.trial_number)
+        return suggestion, Conversation(service, spool.create(header), asked.name)
+    best = results.best(body)
+    size = job.default_batch_size if best is None else best
+    choice = "the default" if best is None else "the cheapest that this machine knows"
+    log.warning("Training with batch size %d, %s, since nobody could be asked: %s", size, choice, asked.error)
+    header.update(batch_size=size, trial_number=None)
+    conversation = None if asked.is_mute else Conversation(service, spool.create(header), None)
+    return Suggestion(size, None, str(asked.error)), conversation
+
+
+def _asked(service: Service, job: JobSpec) -> Asked:
+    try:
+        service.register(job.body())
+    except Refused as error:
+        return Asked(error=error, is_mute=error.status not in MENDABLE)
+    except Unreachable as error:
+        return Asked(error=error)
+    key = new_key()
+    try:
+        name = service.suggest(str(job.job_id), key)
+    except Unreachable as error:
+        return Asked(error=error, lost_key=None if error.is_certain else key)
+    except Refused as error:
+        return Asked(error=error)
+    if name.batch_size not in job.batch_sizes:
+        strange = Refused(0, f"batch size {name.batch_size} was chosen, which is none of the job's")
+        return Asked(error=strange, lost_key=key)
+    return Asked(name)

@@ -1,0 +1,196 @@
+"""How a trial begins and ends: as a block, plain or asynchronous."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from batchbandit.addresses import Address
+from batchbandit.asking import Suggestion, ask
+from batchbandit.asynchronous import AsyncTrial, in_thread
+from batchbandit.delivery import deliver_all
+from batchbandit.energy.finding import find_meter
+from batchbandit.energy.meters import NO_SOURCE, NoMeter
+from batchbandit.fleet import Fleet, assigned_elsewhere, check_divisible
+from batchbandit.log import log
+from batchbandit.ranks import find_ranks
+from batchbandit.results import Results
+from batchbandit.service import PATIENCE_SECONDS, Service
+from batchbandit.spool import Spool
+from batchbandit.stopwatch import Stopwatch
+from batchbandit.termination import Termination
+from batchbandit.trials import Talk, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from batchbandit.energy.meters import EnergyMeter
+    from batchbandit.jobs import JobSpec
+    from batchbandit.ranks import Ranks
+
+BACKLOG_SECONDS = 5.0
+"""How long delivering what earlier trainings could not report may hold up this one."""
+UNKNOWN_POWER = 1.0
+"""Watts, where there is nothing to measure with: the cost, time alone, is in seconds then."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a trial is made with; ``trial`` says what each is."""
+
+    url: str
+    job: JobSpec
+    token: str | None
+    meter: EnergyMeter | None
+    gpus: Sequence[int | str] | None
+    ranks: Ranks | None
+    clock: Callable[[], float]
+    patience_seconds: float
+
+
+def trial(
+    url: str,
+    job: JobSpec,
+    *,
+    token: str | None = None,
+    meter: EnergyMeter | None = None,
+    gpus: Sequence[int | str] | None = None,
+    ranks: Ranks | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Opening:
+    """Return a block that is one training of a job; ``with`` gives a ``Trial``, ``async with`` an ``AsyncTrial``.
+
+    In a block that is left by an exception the trial has failed, with the exception's type as the reason;
+    ``preempted`` after SIGTERM or an interrupt, ``out_of_memory`` where that is what it was. Nothing that
+    goes wrong with the service is raised: the training goes on, and the logger ``batchbandit`` says how.
+
+    Args:
+        url: The service's address, its token as the password if need be.
+        job: What recurs.
+        token: The service's token, else the URL's, else that of ``BATCHBANDIT_TOKEN``.
+        meter: What measures the energy; found where it is None.
+        gpus: The GPUs of this process by index or UUID; those that CUDA sees where it is None.
+        ranks: The processes of one training; found where it is None.
+        clock: Seconds, from any beginning.
+        patience_seconds: How long a call is repeated before the service is taken to be away.
+
+    Raises:
+        ValueError: The URL or a GPU is none, or batch sizes cannot be shared among the ranks.
+    """
+    Address.of(url, token)
+    return Opening(Settings(url, job.named(), token, meter, gpus, ranks, clock, patience_seconds))
+
+
+class Opening:
+    """A block that is one training."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._termination = Termination()
+        self._running: Running | None = None
+
+    def __enter__(self) -> Trial:
+        self._termination.start()
+        return self.open()
+
+    def open(self) -> Trial:
+        """Begin the trial."""
+        try:
+            self._running = begin(self._settings)
+        except BaseException:
+            self._termination.stop()
+            raise
+        return self._running.trial
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._termination.stop()
+        self.close(error)
+
+    def close(self, error: BaseException | None) -> None:
+        """End the trial."""
+        if self._running is not None:
+            self._running.end(error, was_terminated=self._termination.has_come)
+            self._running = None
+
+    async def __aenter__(self) -> AsyncTrial:
+        self._termination.start()  # here, in the main thread
+        return AsyncTrial(await in_thread(self.open))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._termination.stop()
+        await in_thread(self.close, error)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that has begun, and what is let go of when it ends."""
+
+    trial: Trial
+    meter: EnergyMeter
+    service: Service | None
+
+    def end(self, error: BaseException | None, *, was_terminated: bool) -> None:
+        """End the trial and let go of meter and connections."""
+        try:
+            self.trial.end(error, was_terminated=was_terminated)
+        finally:
+            self.meter.close()
+            if self.service is not None:
+                self.service.close()
+
+
+def begin(settings: Settings) -> Running:
+    """Find ranks and meter, ask for a batch size on rank 0, and begin to measure."""
+    ranks = find_ranks(settings.ranks)
+    check_divisible(settings.job.batch_sizes, ranks.size)
+    meter = own_meter(settings, ranks)
+    job = completed(settings.job, Fleet.of(ranks, meter.devices), ranks, meter)
+    service = talk = None
+    suggestion = Suggestion(job.default_batch_size, None, "rank 0 has not said what it was told")
+    if ranks.rank == 0:
+        service = Service(
+            Address.of(settings.url, settings.token), patience_seconds=settings.patience_seconds
+        )
+        spool, results = Spool.open(), Results.open()
+        deliver_all(spool, service, BACKLOG_SECONDS)
+        suggestion, conversation = ask(service, job, spool, results)
+        talk = Talk(conversation, results)
+    shared = ranks.share(list(suggestion))
+    if shared is not None:
+        suggestion = Suggestion(*shared)
+    stopwatch = Stopwatch(settings.clock, meter, ranks)
+    return Running(Trial(job, suggestion, ranks, stopwatch, talk), meter, service)
+
+
+def own_meter(settings: Settings, ranks: Ranks) -> EnergyMeter:
+    """Return what measures the devices that no lower rank measures."""
+    meter = settings.meter or find_meter(settings.gpus)
+    elsewhere = assigned_elsewhere(ranks, meter.devices)
+    if not elsewhere:
+        return meter
+    if settings.meter is None:
+        meter.close()
+        return find_meter(settings.gpus, leave_out=elsewhere)
+    return NoMeter()
+
+
+def completed(job: JobSpec, fleet: Fleet, ranks: Ranks, meter: EnergyMeter) -> JobSpec:
+    """Fill in what is found of the GPUs; where no rank measures energy, the cost is time alone."""
+    sources = ranks.gather(meter.read().source)
+    if all(source == NO_SOURCE for source in sources) and job.eta_knob > 0:
+        if ranks.rank == 0:
+            log.warning("Nothing measures energy here, so the cost is time alone (eta_knob 0).")
+        job = replace(job, eta_knob=0.0)
+    return replace(
+        job,
+        max_power=job.max_power or fleet.max_power or UNKNOWN_POWER,
+        number_of_gpus=job.number_of_gpus or fleet.number_of_gpus or 1,
+        gpu_model=job.gpu_model or fleet.model or "none",
+    )

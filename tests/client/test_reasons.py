@@ -1,0 +1,74 @@
+"""What a training's end is called."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batchbandit.reasons import LONGEST_REASON, reason_of
+
+
+def of_name(name: str, base: type[BaseException] = RuntimeError) -> BaseException:
+    return type(name, (base,), {})("an error")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        of_name("OutOfMemoryError"),  # torch.cuda's
+        of_name("ResourceExhaustedError", Exception),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+        OSError(12, "Cannot allocate memory: not enough memory"),
+    ],
+)
+def test_out_of_memory_is_told_apart(error: BaseException) -> None:
+    assert reason_of(error) == "out_of_memory"
+
+
+def test_out_of_memory_is_found_behind_what_was_raised_for_it() -> None:
+    try:
+        try:
+            raise MemoryError
+        except MemoryError as cause:
+            raise ValueError("the step failed") from cause
+    except ValueError as error:
+        assert reason_of(error) == "out_of_memory"
+
+
+def test_an_error_after_one_of_memory_that_was_handled_is_not_one() -> None:
+    try:
+        try:
+            raise MemoryError
+        except MemoryError:
+            raise ValueError("something else") from None
+    except ValueError as error:
+        assert reason_of(error) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), of_name("SIGTERMException", SystemExit)],
+)
+def test_a_training_that_is_taken_away_was_preempted(error: BaseException) -> None:
+    assert reason_of(error) == "preempted"
+
+
+def test_after_sigterm_every_end_is_a_preemption() -> None:
+    assert reason_of(None, was_terminated=True) == "preempted"
+    assert reason_of(SystemExit(143), was_terminated=True) == "preempted"
+    assert reason_of(MemoryError(), was_terminated=True) == "preempted"
+
+
+def test_any_other_exception_gives_its_type() -> None:
+    assert reason_of(ZeroDivisionError("x")) == "ZeroDivisionError"
+    assert reason_of(SystemExit(1)) == "SystemExit"
+    assert reason_of(of_name("E" * 300)) == "E" * LONGEST_REASON
+
+
+def test_leaving_without_an_exception_has_a_reason_too() -> None:
+    assert reason_of(None) == "ended_early"
