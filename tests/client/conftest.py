@@ -48,9 +48,10 @@ class Server:
             self.port = int(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "batchbandit.db"
+        self.database_url = f"sqlite+aiosqlite:///{self.database}"
         self._log = folder / "server.log"
         self._command = [*command, "--host", "127.0.0.1", "--port", str(self.port)]
-        self._command += ["--database-url", f"sqlite+aiosqlite:///{self.database}"]
+        self._command += ["--database-url", self.database_url]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
