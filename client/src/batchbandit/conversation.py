@@ -58,13 +58,13 @@ class Conversation:
             return
         self._quiet_until = -math.inf
         if self._name is not None and self._is_clear():
+            patience_seconds = self._at_most(LAST_PATIENCE_SECONDS)
             try:
-                patience_seconds = self._at_most(LAST_PATIENCE_SECONDS)
                 self._service.end(self._name, reason, patience_seconds=patience_seconds)
-                self._close()
-                return
             except ServiceError as error:
                 self._failed(error)
+            else:
+                self._close()
         self._later({"end": {"reason": reason}}, LAST_PATIENCE_SECONDS)
         self._stop()
 
