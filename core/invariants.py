@@ -97,14 +97,14 @@ def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:
 
     if trial.batch_size not in kept.batch_sizes:
         yield finding("has a batch size that is not the job's")
-    measured = (trial.time, trial.energy, trial.converged)
+    measured = (trial.time, trial.energy, trial.converged, trial.energy_source)
     if trial.status is TrialStatus.SUCCEEDED:
         if not is_sound(kept.job, trial) or trial.converged is None or trial.end_timestamp is None:
             yield finding(
                 f"has succeeded with time {trial.time} s, energy {trial.energy} J, converged "
                 f"{trial.converged}, ended at {trial.end_timestamp}"
             )
-    elif measured != (None, None, None):
+    elif any(value is not None for value in measured):
         yield finding(f"is {trial.status} and has a result")
     if trial.failure_reason is not None and trial.status is not TrialStatus.FAILED:
         yield finding(f"is {trial.status} and has failed: {trial.failure_reason}")

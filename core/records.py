@@ -102,7 +102,8 @@ class Trial(Struct, frozen=True):
 
     A Dispatched trial holds a lease until ``lease_expires``, None for ever. ``last_report`` is within a
     hundredth of a lease of its last report, ``has_heartbeat`` says that its training sends heartbeats.
-    ``is_late`` marks a result that came after the lease had run out.
+    ``is_late`` marks a result that came after the lease had run out, ``energy_source`` where the energy was
+    read, where the training said so.
     """
 
     job_id: str
@@ -120,6 +121,7 @@ class Trial(Struct, frozen=True):
     has_heartbeat: bool = False
     failure_reason: str | None = None
     is_late: bool = False
+    energy_source: str | None = None
 
 
 class Arm(Struct, frozen=True):
@@ -142,7 +144,10 @@ class Posterior(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What a training says after an epoch: cumulative seconds and joules, the metric, epochs from 1."""
+    """What a training says after an epoch: cumulative seconds and joules, the metric, epochs from 1.
+
+    ``energy_source`` is where the joules were read.
+    """
 
     job_id: str
     batch_size: int
@@ -151,6 +156,7 @@ class Report(Struct, frozen=True):
     energy: float
     metric: float
     current_epoch: int
+    energy_source: str | None = None
 
 
 class Verdict(Struct, frozen=True):

@@ -197,6 +197,7 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         end_timestamp=max(now, trial.start_timestamp),  # a clock may have been set back
         time=said.time,
         energy=said.energy,
+        energy_source=said.energy_source,
         converged=verdict.converged,
         failure_reason=None,
         is_late=is_late,

@@ -13,6 +13,8 @@ from service.store import schema
 
 VERSION_TABLE = "batchbandit_version"
 REFERENCE_REVISION = "0001"
+OLDEST_SERVED = "0004"
+"""The oldest revision whose release can serve the tables as this one makes them."""
 
 # Tables that say nothing about whose database it is.
 IGNORED_TABLES = {"alembic_version"}
@@ -82,10 +84,8 @@ def stamp_reference(connection: Connection) -> None:
 
 def stamp_head(connection: Connection) -> None:
     """Record that tables which were created as this release has them are at its revision."""
-    config = _config(connection)
-    command.stamp(config, "head")
-    head = ScriptDirectory.from_config(config).get_current_head()
-    connection.execute(sa.insert(schema.compatibility).values(oldest_revision=head))
+    command.stamp(_config(connection), "head")
+    connection.execute(sa.insert(schema.compatibility).values(oldest_revision=OLDEST_SERVED))
 
 
 def _config(connection: Connection) -> Config:

@@ -145,6 +145,7 @@ trial = sa.Table(
     sa.Column("has_heartbeat", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("failure_reason", sa.VARCHAR(100)),
     sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("energy_source", sa.VARCHAR(100)),
     sa.ForeignKeyConstraint(
         ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),

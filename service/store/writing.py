@@ -40,6 +40,7 @@ TRIAL_PROGRESS = (
     "has_heartbeat",
     "failure_reason",
     "is_late",
+    "energy_source",
 )
 ARM_POSTERIOR = ("param_mean", "param_precision", "reward_precision", "num_observations")
 

@@ -17,6 +17,7 @@ JobId = Annotated[str, Meta(min_length=1, max_length=400, pattern=NO_NUL)]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Quantity = Annotated[float, Meta(gt=0, le=LARGEST_QUANTITY)]
+Note = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)]
 
 
 LONGEST_LEASE = 10 * 366 * 86400.0
@@ -88,7 +89,7 @@ class JobBody(Struct, frozen=True, kw_only=True):
 class ReportBody(Struct, frozen=True, kw_only=True):
     """What a training sends after an epoch: seconds and joules since the trial began, epochs from 1.
 
-    ``metric`` alone may be NaN or infinite.
+    ``metric`` alone may be NaN or infinite. ``energy_source`` is where the joules were read.
     """
 
     job_id: JobId
@@ -98,6 +99,7 @@ class ReportBody(Struct, frozen=True, kw_only=True):
     energy: Annotated[float, Meta(ge=0, le=LARGEST_QUANTITY)]
     metric: float
     current_epoch: Positive
+    energy_source: Note | None = None
 
     def report(self) -> Report:
         """Return the report as core takes it."""
@@ -109,6 +111,7 @@ class ReportBody(Struct, frozen=True, kw_only=True):
             energy=self.energy,
             metric=self.metric,
             current_epoch=self.current_epoch,
+            energy_source=self.energy_source,
         )
 
 
@@ -134,7 +137,7 @@ class BeginBody(Struct, frozen=True, kw_only=True):
 class EndBody(TrialBody, frozen=True, kw_only=True):
     """A trial that is over; ``reason`` says why: ``preempted``, ``unmeasured``, or an exception's name."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
+    reason: Note | None = None
 
     def __post_init__(self) -> None:
         """Refuse a reason that is not the client's to give: a trial that has it takes late reports.

@@ -83,7 +83,7 @@ class Job:
             trial.kind = "Concurrent"
         trial.status, trial.time, trial.energy = "Succeeded", said["time"], said["energy"]
         trial.converged = reached and cost <= bound
-        trial.reason, trial.is_late = None, is_late
+        trial.reason, trial.is_late, trial.energy_source = None, is_late, said.get("energy_source")
         self._learn(trial, cost)
         phrase = "Train succeeded" if reached else f"converge within max_epoch({terms['max_epochs']})"
         phrase = phrase if cost <= bound else "exceeded the cost upper bound"

@@ -50,7 +50,8 @@ MEASUREMENTS = st.fixed_dictionaries(
         "energy": st.sampled_from([1000, 1500.0, 2e4, 2e5]) | st.sampled_from([0.0, 5e-324, 1e100]),
         "metric": st.sampled_from([0.25, 0.5, 0.75]) | st.sampled_from([math.nan, math.inf, -math.inf]),
         "current_epoch": st.integers(1, 3),
-    }
+    },
+    optional={"energy_source": st.sampled_from([None, "nvml", "x" * 100, "\u00b5J"])},
 )
 REASONS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{}, {"reason": None}]) | st.fixed_dictionaries(
     {"reason": st.sampled_from(["preempted", "unmeasured", "OutOfMemoryError", "x" * 100, "lease_expired"])}
@@ -62,6 +63,7 @@ GOOD = {"time": 10.0, "energy": 1500.0, "current_epoch": 3}
 NO_INTEGER = ["16", True, 1.5, 16.0, 0, -1, 2**31, 2**64, 10**40, [16], {}]
 NO_NUMBER = ["1", False, -1, math.nan, math.inf, -math.inf, 1e101, 10**400, [1.0]]
 NO_TEXT = [7, True, ["x"], "x" * 401, "nul\x00", "\ud800"]
+NO_NOTE = [7, True, "", "x" * 101, "nul\x00", "\ud800", ["x"]]
 WRONG: dict[str, list[Any]] = {
     "job_id": [*NO_TEXT, ""],
     "job_id_prefix": [*NO_TEXT, None],
@@ -95,7 +97,8 @@ WRONG: dict[str, list[Any]] = {
     "current_epoch": [*NO_INTEGER, None],
     "time": [*NO_NUMBER, 0, None],
     "energy": [*NO_NUMBER, None],
-    "reason": [7, True, "", "x" * 101, "nul\x00", "\ud800", ["x"]],
+    "reason": NO_NOTE,
+    "energy_source": NO_NOTE,
     "metric": ["0.5", True, None, [0.5]],
 }
 NO_BODY = [

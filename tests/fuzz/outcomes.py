@@ -39,6 +39,7 @@ class Trial:
     converged: bool | None = None
     reason: str | None = None
     is_late: bool = False
+    energy_source: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import httpx
 from service.store import checking
 from tests.fuzz.counts import Counts
 from tests.fuzz.job import NO_TIME, WHOLE, Job
-from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal
+from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal, Trial
 from tests.fuzz.protocol import Protocol
 from tests.service.tables import Tables
 
 TRIALS = (
-    "SELECT trial_number, batch_size, type, status, time, energy, converged, failure_reason, is_late "
-    'FROM "Trial" WHERE job_id = :job_id ORDER BY trial_number'
+    "SELECT trial_number, batch_size, type, status, time, energy, converged, failure_reason, is_late, "
+    'energy_source FROM "Trial" WHERE job_id = :job_id ORDER BY trial_number'
 )
 JOB = (
     "SELECT stage, min_cost, min_cost_batch_size, last_trial_number, failures "
@@ -71,10 +71,7 @@ class Talker:
         for name in self._due & self.protocol.jobs.keys():
             self.dispatch(name)
         for name, job in self.protocol.jobs.items():
-            trials = [
-                (t.number, t.batch_size, t.kind, t.status, t.time, t.energy, t.converged, t.reason, t.is_late)
-                for t in job.trials.values()
-            ]
+            trials = [row_of(trial) for trial in job.trials.values()]
             assert self.rows(TRIALS, name) == trials, (self.rows(TRIALS, name), trials)
             [(*state, failures)] = self.rows(JOB, name)
             stage = "MAB" if job.is_in_bandit else "Pruning"
@@ -221,6 +218,22 @@ class Talker:
             name: [row for row in rows if self._due.isdisjoint(row)]
             for name, rows in self.tables.contents().items()
         }
+
+
+def row_of(trial: Trial) -> tuple[Any, ...]:
+    """Return what ``TRIALS`` selects of a trial."""
+    return (
+        trial.number,
+        trial.batch_size,
+        trial.kind,
+        trial.status,
+        trial.time,
+        trial.energy,
+        trial.converged,
+        trial.reason,
+        trial.is_late,
+        trial.energy_source,
+    )
 
 
 def bounded(thirds_failed: dict[int, int], job: Job) -> dict[int, int]:

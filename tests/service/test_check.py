@@ -106,6 +106,11 @@ def test_a_served_file_is_found_sound(served: Server) -> None:
             PRUNING,
             "is Failed and has a result",
         ),
+        (
+            "UPDATE Trial SET energy_source = 'nvml' WHERE trial_number = 3 AND",
+            PRUNING,
+            "is Dispatched and has a result",
+        ),
         ("UPDATE Trial SET end_timestamp = NULL WHERE trial_number = 1 AND", PRUNING, "ended at None"),
         ("UPDATE Trial SET start_timestamp = 'noon' WHERE trial_number = 1 AND", PRUNING, "datetime"),
         ("UPDATE Trial SET trial_number = 40 WHERE trial_number = 1 AND", PRUNING, "trial 40 is above it"),

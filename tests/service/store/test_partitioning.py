@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from benchmarks.load import run_load
 from benchmarks.server import running_server
-from service.store import revision, schema
+from service.store import adoption, revision, schema
 from service.store.opening import parsed
 from service.store.postgres import run_once
 from service.store.queries import PostgresKeys, Queries
@@ -60,11 +60,31 @@ def described(connection: Connection) -> dict[str, Any]:
     }
 
 
+def oldest_served(connection: Connection) -> str:
+    """Return the oldest revision whose release can serve the tables."""
+    return str(connection.execute(sa.select(schema.compatibility.c.oldest_revision)).scalar_one())
+
+
 def test_the_tables_are_those_of_the_plain_schema(url: str, new_postgres_url: Callable[[], str]) -> None:
     plain = parsed(new_postgres_url())
     run_once(plain, revision.upgrade)
     assert run_once(parsed(url), described) == run_once(plain, described)
     assert run_once(parsed(url), revision.state_of) is State.CURRENT
+    assert run_once(parsed(url), oldest_served) == run_once(plain, oldest_served)
+
+
+def test_one_of_the_release_before_is_upgraded(new_postgres_url: Callable[[], str]) -> None:
+    url = new_postgres_url()
+    create(url)
+    made = run_once(parsed(url), described)
+
+    def go_back(connection: Connection) -> None:
+        connection.exec_driver_sql('ALTER TABLE "Trial" DROP COLUMN energy_source')
+        connection.exec_driver_sql("UPDATE batchbandit_version SET version_num = '0006'")
+
+    run_once(parsed(url), go_back)
+    assert adoption.upgrade(url) is not None
+    assert run_once(parsed(url), described) == made
 
 
 def test_the_service_serves_it_and_jobs_spread_over_the_partitions(url: str) -> None:

@@ -79,6 +79,7 @@ def trials_of(job_id: str, batch_size: int, number: int) -> st.SearchStrategy[Tr
         has_heartbeat=st.booleans(),
         failure_reason=st.none() | names,
         is_late=st.booleans(),
+        energy_source=st.none() | names,
     )
 
 
