@@ -120,7 +120,9 @@ def test_pods_have_what_the_client_needs() -> None:
 
 def test_the_airflow_dag_is_of_airflow_3() -> None:
     assert airflow_rules(AIRFLOW.read_text()) == ""
-    assert "removed in Airflow 3" in airflow_rules(AIRFLOW.read_text().replace("schedule=", "schedule_interval="))
+    assert "removed in Airflow 3" in airflow_rules(
+        AIRFLOW.read_text().replace("schedule=", "schedule_interval=")
+    )
 
 
 def test_airflow_imports_its_dag(tmp_path: Path) -> None:
