@@ -2,6 +2,7 @@
 
 CoreError
 ├── NoBatchSizeLeft
+├── UnknownBatchSize
 ├── TrialFailed
 └── CostOutOfRange
 """
@@ -13,6 +14,10 @@ class CoreError(Exception):
 
 class NoBatchSizeLeft(CoreError):
     """No batch size of the job is known or hoped to converge."""
+
+
+class UnknownBatchSize(CoreError):
+    """A batch size that is not one of the job's."""
 
 
 class TrialFailed(CoreError):

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from core import leases
 from core.records import Failures, Job, Trial
 
-PREEMPTED = "preempted"
-"""The reason of a training whose machine was taken away, which says nothing of its batch size."""
+NO_FAULT = frozenset({"preempted", "unmeasured"})
+"""Reasons that say nothing of a batch size: the machine was taken away, the energy could not be measured."""
 WHOLE = 3
 """Thirds of a failure."""
 MOST_NAMED = 10
@@ -21,7 +21,7 @@ def weight_of(trial: Trial) -> int:
 
     One that had reported an epoch and failed without a named cause has most likely lost its machine.
     """
-    if trial.failure_reason == PREEMPTED:
+    if trial.failure_reason in NO_FAULT:
         return 0
     is_unnamed = trial.failure_reason in {None, leases.EXPIRED}
     return 1 if is_unnamed and trial.last_report is not None else WHOLE

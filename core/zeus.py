@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from core import failures, leases, needs
 from core.cost import cost_of
-from core.errors import NoBatchSizeLeft, TrialFailed
+from core.errors import NoBatchSizeLeft, TrialFailed, UnknownBatchSize
 from core.history import History, history_of, rewards_of
 from core.needs import Need
 from core.pruning import Await, Explore, stand_in, walk
@@ -69,6 +69,20 @@ def suggest(job: Job, now: datetime) -> Suggestion:
     born = yield from _bear(job, step.batch_sizes, explorations)
     suggested = yield from _sample(replace(job, stage=Stage.MAB), born, now)
     return replace(suggested, born=born)
+
+
+def begin(job: Job, batch_size: int, now: datetime) -> Suggestion:
+    """Dispatch a trial at ``now`` (UTC) at a batch size that its training has chosen, set aside or not.
+
+    It is outside the walk and outside the draws: no random number is taken for it.
+
+    Raises:
+        UnknownBatchSize: It is not one of the job's.
+    """
+    batch_sizes = yield from needs.batch_sizes(job)
+    if batch_size not in batch_sizes:
+        raise UnknownBatchSize(f"Expected one of the batch sizes of job({job.job_id}), got {batch_size}")
+    return _dispatch(job, batch_size, TrialType.CONCURRENT, now)
 
 
 def started_over(job: Job) -> Job:

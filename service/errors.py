@@ -261,6 +261,8 @@ def from_core(error: core_errors.CoreError) -> ServiceError:
     """Return the refusal that one of core's plain errors is to a client."""
     if isinstance(error, core_errors.CostOutOfRange):
         return InvalidRequest(Flaw(("body",), str(error), "value_error.cost"))
+    if isinstance(error, core_errors.UnknownBatchSize):
+        return InvalidRequest(Flaw(("body", "batch_size"), str(error), "value_error"))
     if isinstance(error, core_errors.TrialFailed):
         return TrialFailed(str(error))
     if isinstance(error, core_errors.NoBatchSizeLeft):

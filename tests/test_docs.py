@@ -11,7 +11,7 @@ from batchbandit.commands import main as client_main
 from service.cli import main
 from service.errors import JobIdTaken, ServiceError
 from service.web.routes import Resource, routes
-from service.web.wire import EndBody, JobBody, ReportBody
+from service.web.wire import BeginBody, EndBody, JobBody, ReportBody
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -76,8 +76,8 @@ def test_every_problem_is_documented_and_no_other() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` ", listed, re.MULTILINE)) == refusals(ServiceError)
 
 
-@pytest.mark.parametrize("body", [JobBody, ReportBody, EndBody])
-def test_every_member_is_documented(body: type[JobBody | ReportBody | EndBody]) -> None:
+@pytest.mark.parametrize("body", [JobBody, ReportBody, BeginBody, EndBody])
+def test_every_member_is_documented(body: type[JobBody | ReportBody | BeginBody | EndBody]) -> None:
     assert [name for name in body.__struct_fields__ if f"`{name}`" not in REFERENCE] == []
 
 

@@ -53,6 +53,13 @@ class Suggest(Asked, frozen=True):
     job_id: str
 
 
+class Begin(Asked, frozen=True):
+    """Dispatch a trial whose batch size its training has chosen; answered with a ``core.records.Trial``."""
+
+    job_id: str
+    batch_size: int
+
+
 class Tell(Asked, frozen=True):
     """Report an epoch; answered with a ``core.records.Verdict``."""
 
@@ -128,5 +135,5 @@ class Started(Struct, frozen=True):
     first_trial_number: int
 
 
-Command = Register | Suggest | Tell | End | Beat | Expire | Reset | Delete
+Command = Register | Suggest | Begin | Tell | End | Beat | Expire | Reset | Delete
 Outcome = Registered | Trial | Verdict | Lease | Started | None

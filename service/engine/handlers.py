@@ -17,6 +17,7 @@ from core.records import Job, Specification, Stage, Terms, Trial, TrialStatus, V
 from service import errors
 from service.engine.commands import (
     Beat,
+    Begin,
     Command,
     Delete,
     End,
@@ -43,8 +44,8 @@ def handle(dossiers: dict[str, Dossier], command: Command, now: datetime) -> Han
     dossier = dossiers[command.job_id]
     try:
         match command:
-            case Suggest():
-                return (yield from suggest(dossier, now))
+            case Suggest() | Begin():
+                return (yield from dispatch(dossier, command, now))
             case Tell():
                 return (yield from tell(dossier, command, now))
             case End():
@@ -64,11 +65,14 @@ def handle(dossiers: dict[str, Dossier], command: Command, now: datetime) -> Han
     return None
 
 
-def suggest(dossier: Dossier, now: datetime) -> Generator[Need, Any, Trial]:
-    """Dispatch a new trial, once those whose leases have run out are over."""
-    _registered(dossier)
-    yield from expire(dossier, now)  # whether or not a batch size is left then
-    suggested = yield from zeus.suggest(_registered(dossier), now)
+def dispatch(dossier: Dossier, command: Suggest | Begin, now: datetime) -> Generator[Need, Any, Trial]:
+    """Dispatch a new trial, whose batch size is chosen once those whose leases have run out are over."""
+    if isinstance(command, Begin):
+        suggested = yield from zeus.begin(_existing(dossier), command.batch_size, now)
+    else:
+        _registered(dossier)
+        yield from expire(dossier, now)  # whether or not a batch size is left then
+        suggested = yield from zeus.suggest(_registered(dossier), now)
     dossier.change_job(suggested.job)
     dossier.bear(suggested.born)
     dossier.dispatch(suggested.trial)

@@ -22,6 +22,7 @@ def _of_trial(call: str, trial: str) -> Link:
 
 
 _SUGGEST, _DELETE = "get_jobs_batch_size", "delete_jobs"
+_BEGIN = "post_api_v1_jobs_job_id_trials"
 _REPORT, _END = "post_report", "patch_trials"
 _BULK_SUGGEST, _BULK_REPORT = "post_api_v1_suggestions", "post_api_v1_reports"
 
@@ -35,26 +36,28 @@ _AFTER_REGISTERING: dict[str, Link] = {
         "operationId": _BULK_SUGGEST,
         "requestBody": {"job_ids": ["$response.body#/job_id", "$response.body#/job_id"]},
     },
+    "begin": _of_job(_BEGIN, "$response.body#/job_id")
+    | {"requestBody": {"batch_size": "$response.body#/default_batch_size"}},
     "reset": _of_job(_RESET, "$response.body#/job_id"),
     "delete": _of_job(_DELETE, "$response.body#/job_id"),
 }
+_AFTER_DISPATCHING: dict[str, Link] = {
+    "report": _of_trial(_REPORT, "$response.body#"),
+    "end": _of_trial(_END, "$response.body#"),
+    "heartbeat": {
+        "operationId": _BEAT,
+        "parameters": {
+            "job_id": "$response.body#/job_id",
+            "trial_number": "$response.body#/trial_number",
+        },
+    },
+    "suggest another": _of_job(_SUGGEST, "$response.body#/job_id"),
+    "delete the job": _of_job(_DELETE, "$response.body#/job_id"),
+}
 _LINKS: dict[str, dict[str, dict[str, Link]]] = {
     "post_jobs": {"200": _AFTER_REGISTERING, "201": _AFTER_REGISTERING},
-    _SUGGEST: {
-        "200": {
-            "report": _of_trial(_REPORT, "$response.body#"),
-            "end": _of_trial(_END, "$response.body#"),
-            "heartbeat": {
-                "operationId": _BEAT,
-                "parameters": {
-                    "job_id": "$response.body#/job_id",
-                    "trial_number": "$response.body#/trial_number",
-                },
-            },
-            "suggest another": _of_job(_SUGGEST, "$response.body#/job_id"),
-            "delete the job": _of_job(_DELETE, "$response.body#/job_id"),
-        }
-    },
+    _SUGGEST: {"200": _AFTER_DISPATCHING},
+    _BEGIN: {"201": _AFTER_DISPATCHING},
     _REPORT: {
         "200": {
             "report again": _of_trial(_REPORT, "$request.body#"),

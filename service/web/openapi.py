@@ -12,6 +12,7 @@ from service.engine.commands import Lease, Started
 from service.errors import Unavailable
 from service.web.links import links_of, operation_id
 from service.web.wire import (
+    BeginBody,
     EndBody,
     JobBody,
     JobId,
@@ -27,6 +28,7 @@ from service.web.wire import (
 _BODIES = (
     JobBody,
     ReportBody,
+    BeginBody,
     EndBody,
     TrialBody,
     JobIdsBody,
@@ -197,6 +199,16 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     {"404": "No such trial", "409": "The trial is over", "422": "An impossible name"}
                     | unavailable,
                     parameters=in_path,
+                ),
+            },
+            "/api/v1/jobs/{job_id}/trials": {
+                "post": operation(
+                    "Dispatch a trial at a batch size that its training has chosen by itself",
+                    {"201": ("Dispatched", schema[TrialBody])},
+                    {"404": "No such job", "422": "An impossible name, or no batch size of the job"}
+                    | unavailable,
+                    body=BeginBody,
+                    parameters=[in_path[0], key],
                 ),
             },
             "/api/v1/jobs/{job_id}/reset": {

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.credentials import Role
-from service.engine.commands import Beat, Delete, End, Register, Reset, Suggest, Tell
+from service.engine.commands import Beat, Begin, Delete, End, Register, Reset, Suggest, Tell
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
 from service.web import bulk
@@ -21,10 +21,11 @@ from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_bo
 from service.web.once import once_of
 from service.web.openapi import described
 from service.web.origins import ensure_direct
-from service.web.wire import EndBody, JobBody, ReportBody, StateBody, TrialBody
+from service.web.wire import BeginBody, EndBody, JobBody, ReportBody, StateBody, TrialBody
 
 _job = Decoder(JobBody)
 _report = Decoder(ReportBody)
+_begin = Decoder(BeginBody)
 _end = Decoder(EndBody)
 
 
@@ -84,6 +85,15 @@ async def suggest(request: Request) -> Response:
     return answer(TrialBody.of(trial))
 
 
+async def begin(request: Request) -> Response:
+    """Dispatch a trial at a batch size that its training has chosen."""
+    job_id = job_of(request)
+    check_type(request)
+    text = await read_body(request)
+    command = Begin(job_id, _begin.decode(text).batch_size, once=once_of(request, text))
+    return answer(TrialBody.of(await submit(request, command)), HTTPStatus.CREATED)
+
+
 async def report(request: Request) -> Response:
     """Take a report."""
     body = await _report.read(request)
@@ -141,6 +151,7 @@ routes = [
     Route(
         "/api/v1/jobs/{job_id:path}/trials/{trial_number}/heartbeat", Resource(PUT=needs(Role.TRAINER, beat))
     ),
+    Route("/api/v1/jobs/{job_id:path}/trials", Resource(POST=needs(Role.TRAINER, begin))),
     Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),

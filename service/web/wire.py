@@ -125,8 +125,14 @@ class TrialBody(Struct, frozen=True, kw_only=True):
         return cls(job_id=trial.job_id, batch_size=trial.batch_size, trial_number=trial.trial_number)
 
 
+class BeginBody(Struct, frozen=True, kw_only=True):
+    """The batch size at which a training has begun by itself."""
+
+    batch_size: Positive
+
+
 class EndBody(TrialBody, frozen=True, kw_only=True):
-    """A trial that is over; ``reason`` says why it failed, as ``preempted`` or an exception's name."""
+    """A trial that is over; ``reason`` says why: ``preempted``, ``unmeasured``, or an exception's name."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
 

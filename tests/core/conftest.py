@@ -155,6 +155,13 @@ class Ledger:
         self.arms.update((arm.batch_size, arm) for arm in suggested.born)
         return suggested
 
+    def begin(self, batch_size: int) -> Trial:
+        """Dispatch a trial at a batch size."""
+        begun = self.decide(zeus.begin(self.job, batch_size, NOW))
+        self.job = begun.job
+        self.trials[begun.trial.trial_number] = begun.trial
+        return begun.trial
+
     def report(self, trial_number: int, **said: object) -> zeus.Reported:
         """Report for a trial."""
         trial = self.trials[trial_number]

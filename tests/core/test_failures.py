@@ -14,30 +14,25 @@ MakeJob = Callable[..., Job]
 MakeTrial = Callable[..., Trial]
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
+WEIGHTS: dict[str | None, tuple[int, int]] = {
+    "preempted": (0, 0),
+    "unmeasured": (0, 0),
+    "OutOfMemoryError": (3, 3),
+    None: (3, 1),
+    "lease_expired": (3, 1),
+}
+"""Thirds that a failure counts by its reason, without a report before it and with one."""
 
 
-@pytest.mark.parametrize(
-    ("reason", "last_report", "thirds"),
-    [
-        ("preempted", None, 0),
-        ("preempted", NOW, 0),
-        ("OutOfMemoryError", None, 3),
-        ("OutOfMemoryError", NOW, 3),
-        (None, None, 3),
-        (None, NOW, 1),
-        ("lease_expired", None, 3),
-        ("lease_expired", NOW, 1),
-    ],
-)
-def test_what_counts_how_much(
-    make_trial: MakeTrial, reason: str | None, last_report: datetime | None, thirds: int
-) -> None:
-    assert failures.weight_of(make_trial(failure_reason=reason, last_report=last_report)) == thirds
+@pytest.mark.parametrize("reason", WEIGHTS)
+def test_what_counts_how_much(make_trial: MakeTrial, reason: str | None) -> None:
+    unheard, heard = (make_trial(failure_reason=reason, last_report=last) for last in (None, NOW))
+    assert (failures.weight_of(unheard), failures.weight_of(heard)) == WEIGHTS[reason]
 
 
 @given(
     limit=st.integers(1, 4),
-    story=st.lists(st.tuples(st.sampled_from(["oom", "preempted", None, "success"]), st.booleans())),
+    story=st.lists(st.tuples(st.sampled_from([*WEIGHTS, "success"]), st.booleans())),
 )
 def test_a_batch_size_is_set_aside_after_so_many_failures_in_a_row_and_stays_so(
     make_job: MakeJob, make_trial: MakeTrial, limit: int, story: list[tuple[str | None, bool]]
@@ -50,7 +45,7 @@ def test_a_batch_size_is_set_aside_after_so_many_failures_in_a_row_and_stays_so(
             job, thirds = failures.succeeded(job, trial), 0
         else:
             job = failures.failed(job, trial)
-            thirds += {"preempted": 0, "oom": 3, None: 1 if has_reported else 3}[what]
+            thirds += WEIGHTS[what][has_reported]
         is_aside = is_aside or thirds >= 3 * limit
         assert failures.is_set_aside(job, trial.batch_size) is is_aside
         assert failures.usable(job, [32, 64, 128]) == ([32, 128] if is_aside else [32, 64, 128])

@@ -76,11 +76,14 @@ def test_failures_of_an_exploration_set_it_aside(make_ledger: MakeLedger) -> Non
     assert ledger.suggest().trial.batch_size == 128
 
 
-def test_a_preempted_exploration_is_explored_for_ever(make_ledger: MakeLedger) -> None:
+@pytest.mark.parametrize("reason", ["preempted", "unmeasured"])
+def test_an_exploration_that_says_nothing_of_its_batch_size_is_explored_for_ever(
+    make_ledger: MakeLedger, reason: str
+) -> None:
     ledger = make_ledger(num_pruning_rounds=1)
     for number in range(1, 11):
         assert ledger.suggest().trial.batch_size == 64
-        fail(ledger, number, "preempted")
+        fail(ledger, number, reason)
 
 
 def test_a_training_that_cannot_wait_does_not_get_what_is_set_aside(make_ledger: MakeLedger) -> None:

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 import click
 import schemathesis
@@ -55,7 +56,7 @@ def watch(counts: Counts, database: sqlite3.Connection) -> None:
 
     def before_call(_context: object, case: Any, _kwargs: object) -> None:  # noqa: ANN401  (no types without the extra)
         nonlocal before
-        mend(case)
+        mend(case, database)
         before = state()
 
     def after_call(_context: object, case: Any, response: Any) -> None:  # noqa: ANN401
@@ -74,7 +75,7 @@ def watch(counts: Counts, database: sqlite3.Connection) -> None:
     schemathesis.check(a_refusal_writes_nothing)
 
 
-def mend(case: Any) -> None:  # noqa: ANN401
+def mend(case: Any, database: sqlite3.Connection) -> None:  # noqa: ANN401
     """Mend what is valid by the document and yet refused, since JSON Schema has no words for it."""
     if isinstance(case.body, dict) and isinstance(case.body.get("lease_seconds"), int | float):
         # A trial that expired by itself meanwhile would look as if a refused request had written.
@@ -88,6 +89,15 @@ def mend(case: Any) -> None:  # noqa: ANN401
         mend_body = {"POST /jobs": mend_job, "POST /report": mend_report}.get(case.operation.label)
         if mend_body is not None:
             mend_body(case.body)
+        if case.operation.label == "POST /api/v1/jobs/{job_id}/trials":
+            mend_size(case, database)
+
+
+def mend_size(case: Any, database: sqlite3.Connection) -> None:  # noqa: ANN401
+    """Let a trial begin at a batch size of its job, if there is such a job."""
+    sizes = 'SELECT batch_size FROM "BatchSize" WHERE job_id = ?'
+    for (size,) in database.execute(sizes, [unquote(str(case.path_parameters["job_id"]))]):
+        case.body["batch_size"] = size
 
 
 def in_whole_numbers(value: object) -> Any:  # noqa: ANN401  (any JSON)

@@ -24,7 +24,7 @@ from service.web import bulk
 from service.web.access import ANYBODY
 from service.web.answers import answer, problem_of
 from service.web.decoding import Decoder, job_id_of, parse
-from service.web.wire import EndBody, JobBody, ReportBody
+from service.web.wire import BeginBody, EndBody, JobBody, ReportBody
 
 T = TypeVar("T")
 
@@ -59,7 +59,12 @@ JOB = Job(
     last_trial_number=1,
 )
 
-_job, _report, _end = Decoder(JobBody), Decoder(ReportBody), Decoder(EndBody)
+_job = Decoder(JobBody)
+_DECODERS: dict[bytes, Decoder[Any]] = {
+    b"1": Decoder(ReportBody),
+    b"2": Decoder(EndBody),
+    b"6": Decoder(BeginBody),
+}
 
 
 class Engine:
@@ -100,17 +105,13 @@ def try_input(data: bytes) -> HTTPStatus:
     kind, said = data[:1], data[1:]
     head, _, body = said.partition(b"\n")
     match kind:
-        case b"1":
-            return _decoded(_report, head, body)
-        case b"2":
-            return _decoded(_end, head, body)
         case b"3":
             return _answered(bulk.suggestions, head, body, "suggestions")
         case b"4":
             return _answered(bulk.reports, head, body, "verdicts")
         case b"5":
             return _named(said)
-    return _decoded(_job, head, body)
+    return _decoded(_DECODERS.get(kind, _job), head, body)
 
 
 def _decoded(decoder: Decoder[T], head: bytes, body: bytes) -> HTTPStatus:

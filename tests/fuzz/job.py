@@ -13,6 +13,8 @@ NO_TIME = 1e-9
 EXPIRED = "lease_expired"
 WHOLE = 3
 """Thirds of a failure."""
+NO_FAULT = {"preempted", "unmeasured"}
+"""Reasons that do not count against a batch size."""
 
 
 class Job:
@@ -50,6 +52,12 @@ class Job:
         self.is_in_bandit = True
         return self._draw()
 
+    def begin(self, batch_size: int) -> Dispatch | Refusal:
+        """Dispatch a trial at a batch size that its training has chosen, beside the walk and the draws."""
+        if batch_size not in self.specification["batch_sizes"]:
+            return Refusal(422, "invalid-request", str(batch_size))
+        return self._dispatch("Concurrent", batch_size)
+
     def report(self, trial: Trial, said: Body) -> Answer | Refusal:
         """Judge a report of one of the job's trials."""
         if trial.status == "Succeeded":
@@ -82,11 +90,11 @@ class Job:
         return verdict(phrase, stop_train=True, converged=trial.converged, is_late=is_late)
 
     def fail(self, trial: Trial, reason: str | None) -> None:
-        """End a trial; one without a result has failed, which counts unless its machine was taken away."""
+        """End a trial; one without a result has failed, which may be no fault of its batch size."""
         if trial.status != "Dispatched":
             return
         trial.status, trial.reason = "Failed", reason
-        if reason == "preempted" or trial.number <= self.reset_number or self._is_set_aside(trial.batch_size):
+        if reason in NO_FAULT or trial.number <= self.reset_number or self._is_set_aside(trial.batch_size):
             return
         is_lost = trial.was_heard and reason in {None, EXPIRED}
         failed = self.thirds_failed.get(trial.batch_size, 0)

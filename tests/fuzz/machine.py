@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from tests.fuzz.counts import Counts
-from tests.fuzz.material import GOOD, KEYS, LETTERS, MEASUREMENTS, NAMES, REASONS, SPECIFICATIONS
+from tests.fuzz.material import GOOD, KEYS, LETTERS, MEASUREMENTS, NAMES, REASONS, SIZES, SPECIFICATIONS
 from tests.fuzz.mistakes import TRIALS, Mistakes
 from tests.fuzz.outcomes import Body, Dispatch, Refusal
 from tests.fuzz.protocol import NEW
@@ -84,6 +84,11 @@ class Machine(Mistakes, RuleBasedStateMachine):
     def suggest(self, name: str, keys: list[str | None]) -> Any:  # noqa: ANN401  (what Hypothesis takes for several)
         """Ask for trials, so that some run beside others."""
         return multiple(*filter(None, [self.dispatch(self.job(name), key) for key in keys]))
+
+    @rule(target=TRIALS, name=NAMES, sizes=st.lists(st.sampled_from(SIZES), min_size=1, max_size=2), key=KEYS)
+    def begin_by_itself(self, name: str, sizes: list[int], key: str | None) -> Any:  # noqa: ANN401
+        """Begin trials at batch sizes that trainings have chosen, some of which may not be the job's."""
+        return multiple(*filter(None, [self.start(self.job(name), size, key) for size in sizes]))
 
     @rule(trial=TRIALS, said=MEASUREMENTS)
     def report(self, trial: Body, said: Body) -> None:

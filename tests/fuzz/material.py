@@ -53,7 +53,7 @@ MEASUREMENTS = st.fixed_dictionaries(
     }
 )
 REASONS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{}, {"reason": None}]) | st.fixed_dictionaries(
-    {"reason": st.sampled_from(["preempted", "OutOfMemoryError", "x" * 100, "lease_expired"])}
+    {"reason": st.sampled_from(["preempted", "unmeasured", "OutOfMemoryError", "x" * 100, "lease_expired"])}
 )
 KEYS = st.sampled_from([None] * 12 + list("klmnop"))  # few, so that one comes with another call too
 GOOD = {"time": 10.0, "energy": 1500.0, "current_epoch": 3}
@@ -111,10 +111,12 @@ NO_BODY = [
     b'{"u": ' + b"[" * 70 + b"]" * 70 + b"}",
     '{"job_id": "job-a"}'.encode("utf-16"),
 ]
+BEGIN = "/api/v1/jobs/job-a/trials"
 TAKES_BODY = [
     ("POST", "/jobs"),
     ("POST", "/report"),
     ("PATCH", "/trials"),
+    ("POST", BEGIN),
     ("POST", "/api/v1/suggestions"),
     ("POST", "/api/v1/reports"),
 ]
@@ -129,7 +131,11 @@ STRAY = [
     (404, "GET", "/api/v1/jobs"),
     (404, "POST", "/api/v1/jobs/nobody/reset"),
     (404, "PUT", "/api/v1/jobs/nobody/trials/1/heartbeat"),
+    (404, "POST", "/api/v1/jobs/job-a/trials/1"),
     (405, "GET", "/api/v1/jobs/job-a/reset"),
+    (405, "GET", BEGIN),
+    (422, "POST", BEGIN),
+    (422, "POST", "/api/v1/jobs//trials"),
     (405, "POST", "/api/v1/jobs/job-a/trials/1/heartbeat"),
     (422, "POST", "/api/v1/jobs//reset"),
     (422, "POST", "/api/v1/jobs/%00/reset"),

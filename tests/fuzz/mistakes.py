@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, rule
 
-from tests.fuzz.material import MEASUREMENTS, NO_BODY, NO_KEY, SPECIFICATIONS, STRAY, TAKES_BODY, WRONG
+from tests.fuzz.material import BEGIN, MEASUREMENTS, NO_BODY, NO_KEY, SPECIFICATIONS, STRAY, TAKES_BODY, WRONG
 from tests.fuzz.outcomes import Body, Refusal
 from tests.fuzz.protocol import REQUIRED
 from tests.fuzz.talker import Talker
@@ -49,6 +49,7 @@ class Mistakes(Talker):
                     ("POST", "/jobs", registered, registered.keys() & set(REQUIRED)),
                     ("POST", "/report", said, said.keys()),
                     ("PATCH", "/trials", trial | {"reason": "x"}, trial.keys()),
+                    ("POST", BEGIN, {"batch_size": 8}, {"batch_size"}),
                 ]
             )
         )

@@ -53,6 +53,11 @@ class Protocol:
         job = self.jobs.get(job_id)
         return Refusal(400, "unknown-job") if job is None else job.suggest()
 
+    def begin(self, job_id: str, batch_size: int) -> Dispatch | Refusal:
+        """Dispatch a trial at a batch size that its training has chosen."""
+        job = self.jobs.get(job_id)
+        return Refusal(404, "job-not-found") if job is None else job.begin(batch_size)
+
     def report(self, body: Body) -> Answer | Refusal:
         """Take a report."""
         job = self.jobs.get(body["job_id"])

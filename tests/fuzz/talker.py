@@ -108,6 +108,17 @@ class Talker:
         self._due.discard(name)  # whoever asks finds all leases that have run out
         return trial
 
+    def start(self, job_id: str, batch_size: int, key: str | None = None) -> Body | None:
+        """Begin a trial at a batch size; return its name, None where there is no new one."""
+        path, body = f"/api/v1/jobs/{job_id}/trials", {"batch_size": batch_size}
+        if self.is_repeated(key, "POST", path, body):
+            return None
+        wanted = self.protocol.begin(job_id, batch_size)
+        if isinstance(wanted, Refusal):
+            self.expect(wanted, "POST", path, body, key=key)
+            return None
+        return self.taken(wanted, self.ask(201, "POST", path, body, key=key).json())
+
     def beat(self, job_id: str, number: int) -> None:
         """Send a heartbeat; of a job whose leases last no time the trial has failed by then."""
         path = f"/api/v1/jobs/{job_id}/trials/{number}/heartbeat"

@@ -15,7 +15,15 @@ from tests.fuzz.machine import drive
 from tests.service.tables import open_tables
 
 CORPUS = sorted((ROOT / "tests" / "corpus").iterdir())
-KINDS = {"job": b"0", "report": b"1", "trial": b"2", "suggestions": b"3", "reports": b"4", "query": b"5"}
+KINDS = {
+    "job": b"0",
+    "report": b"1",
+    "trial": b"2",
+    "suggestions": b"3",
+    "reports": b"4",
+    "query": b"5",
+    "begin": b"6",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

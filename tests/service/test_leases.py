@@ -153,9 +153,44 @@ def test_heartbeats_and_reports_move_the_end_of_a_lease(api: Api, tables: Tables
     assert state(tables, trial)[1] == "Dispatched"
 
 
+@pytest.mark.parametrize("reason", ["preempted", "unmeasured"])
+def test_the_end_of_a_trial_can_be_told_when_its_lease_has_run_out(
+    api: Api, tables: Tables, reason: str
+) -> None:
+    job_id = api.register(lease_seconds=1e-6)["job_id"]
+    trial = api.trial(job_id)
+    beat(api, trial)
+    time.sleep(0.01)  # the clocks of databases tick in milliseconds
+    for _ in range(2):
+        assert api.end(trial | {"reason": reason}).status_code == 200
+        assert state(tables, trial)[1:] == ("Failed", "lease_expired", False)
+    assert api.report(trial).json()["converged"]
+    assert state(tables, trial)[1:] == ("Succeeded", None, True)
+
+
+@pytest.mark.parametrize("reason", ["preempted", "unmeasured"])
+def test_the_end_of_a_trial_that_is_over_changes_nothing(api: Api, tables: Tables, reason: str) -> None:
+    job_id = api.register()["job_id"]
+    done, failed = api.run(job_id), api.trial(job_id)
+    api.end(failed | {"reason": reason})
+    for trial, before in ((done, ("Succeeded", None)), (failed, ("Failed", reason))):
+        assert api.end(trial | {"reason": "OutOfMemoryError"}).status_code == 200
+        assert state(tables, trial)[1:3] == before
+    refused = api.report(failed)
+    assert (refused.status_code, refused.json()["type"]) == (400, "urn:batchbandit:problem:trial-failed")
+    assert reason in refused.json()["message"]
+    assert beat(api, failed).status_code == 409
+
+
 @pytest.mark.parametrize(
     ("reason", "has_reported", "failures"),
-    [(None, False, 2), ("OutOfMemoryError", True, 2), (None, True, 6), ("preempted", True, 8)],
+    [
+        (None, False, 2),
+        ("OutOfMemoryError", True, 2),
+        (None, True, 6),
+        ("preempted", True, 8),
+        ("unmeasured", True, 8),
+    ],
 )
 def test_a_batch_size_that_fails_too_often_in_a_row_is_set_aside(
     api: Api, reason: str | None, failures: int, *, has_reported: bool
@@ -167,7 +202,7 @@ def test_a_batch_size_that_fails_too_often_in_a_row_is_set_aside(
         if has_reported:
             api.report(trial, metric=0.1)
         api.end(trial | ({} if reason is None else {"reason": reason}))
-    assert api.trial(job_id)["batch_size"] == (16 if reason == "preempted" else 32)
+    assert api.trial(job_id)["batch_size"] == (16 if failures == 8 else 32)
 
 
 def test_a_job_whose_every_batch_size_failed_says_what_to_change_and_can_start_over(

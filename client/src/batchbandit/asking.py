@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from batchbandit.conversation import MENDABLE, Conversation
+from batchbandit.delivery import deliver_all
 from batchbandit.errors import Refused, ServiceError, Unreachable
+from batchbandit.journals import Header
 from batchbandit.log import log
 from batchbandit.service import Service, TrialName, new_key
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from batchbandit.jobs import JobSpec
     from batchbandit.results import Results
     from batchbandit.spool import Spool
+
+BACKLOG_SECONDS = 5.0
+"""How long delivering what earlier trainings could not report may hold up this one."""
 
 
 class Suggestion(NamedTuple):
@@ -39,40 +44,46 @@ class Asked(NamedTuple):
 def ask(
     service: Service, job: JobSpec, spool: Spool, results: Results
 ) -> tuple[Suggestion, Conversation | None]:
-    """Register a job, ask for a batch size, and return it with the conversation about it.
+    """Register a job, deliver what earlier trainings left, and ask for a batch size.
 
     Where the service cannot be asked, the batch size is the one with the lowest mean cost among those that
     converged when this machine trained the job, the default where none has. The conversation is None where
     the service refuses the job.
     """
     body = job.body()
-    asked = _asked(service, job)
-    header: dict[str, Any] = {
-        "url": service.address.url,
-        "job": body,
-        "key": new_key(),
-        "asked": asked.lost_key,
-    }
+    asked = _asked(service, job, spool)
     if asked.name is not None:
-        header.update(batch_size=asked.name.batch_size, trial_number=asked.name.trial_number)
         suggestion = Suggestion(asked.name.batch_size, asked.name.trial_number)
-        return suggestion, Conversation(service, spool.create(header), asked.name)
-    best = results.best(body)
+    else:
+        suggestion = _fallback(job, results.best(body), asked)
+    if asked.is_mute:
+        return suggestion, None
+    header = Header(
+        url=service.address.url,
+        job=body,
+        batch_size=suggestion.batch_size,
+        key=new_key(),
+        trial_number=suggestion.trial_number,
+        asked=asked.lost_key,
+    )
+    return suggestion, Conversation(service, spool.create(header), asked.name)
+
+
+def _fallback(job: JobSpec, best: int | None, asked: Asked) -> Suggestion:
     size = job.default_batch_size if best is None else best
     choice = "the default" if best is None else "the cheapest that this machine knows"
     log.warning("Training with batch size %d, %s, since nobody could be asked: %s", size, choice, asked.error)
-    header.update(batch_size=size, trial_number=None)
-    conversation = None if asked.is_mute else Conversation(service, spool.create(header), None)
-    return Suggestion(size, None, str(asked.error)), conversation
+    return Suggestion(size, None, str(asked.error))
 
 
-def _asked(service: Service, job: JobSpec) -> Asked:
+def _asked(service: Service, job: JobSpec, spool: Spool) -> Asked:
     try:
         service.register(job.body())
     except Refused as error:
         return Asked(error=error, is_mute=error.status not in MENDABLE)
     except Unreachable as error:
         return Asked(error=error)
+    deliver_all(spool, service, min(BACKLOG_SECONDS, service.patience_seconds))
     key = new_key()
     try:
         name = service.suggest(str(job.job_id), key)

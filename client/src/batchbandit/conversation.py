@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class Conversation:
         self._journal = journal
         self._name = name
         self._heartbeats = None if name is None else Heartbeats(service, name)
-        self._quiet_until = 0.0
+        self._quiet_until = -math.inf if name is not None else time.monotonic() + QUIET_SECONDS
         self._has_warned = name is None
         self._is_over = False  # the service has said stop, or is to hear no more
 
@@ -57,13 +58,16 @@ class Conversation:
             return
         if self._name is not None and self._is_clear():
             try:
-                self._service.end(self._name, reason, patience_seconds=LAST_PATIENCE_SECONDS)
+                self._service.end(self._name, reason, patience_seconds=self._at_most(LAST_PATIENCE_SECONDS))
             except ServiceError as error:
                 self._failed(error)
         if not self._is_over:
-            self._quiet_until = min(self._quiet_until, time.monotonic())
+            self._quiet_until = -math.inf
             self._later({"end": {"reason": reason}}, LAST_PATIENCE_SECONDS)
         self._close()
+
+    def _at_most(self, patience_seconds: float) -> float:
+        return min(patience_seconds, self._service.patience_seconds)
 
     def _is_clear(self) -> bool:
         return not self._journal.undelivered() and time.monotonic() >= self._quiet_until
@@ -75,7 +79,7 @@ class Conversation:
         self._journal.append(event)
         if time.monotonic() < self._quiet_until:
             return None
-        outcome = deliver(self._journal, self._service, patience_seconds)
+        outcome = deliver(self._journal, self._service, self._at_most(patience_seconds))
         if outcome.name is not None and self._name is None:
             self._name = outcome.name
             self._heartbeats = Heartbeats(self._service, outcome.name)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from batchbandit.addresses import Address
 from batchbandit.asking import Suggestion, ask
 from batchbandit.asynchronous import AsyncTrial, in_thread
-from batchbandit.delivery import deliver_all
 from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NO_SOURCE, NoMeter
+from batchbandit.errors import InvalidJob
 from batchbandit.fleet import Fleet, assigned_elsewhere, check_divisible
 from batchbandit.log import log
 from batchbandit.ranks import find_ranks
 from batchbandit.results import Results
 from batchbandit.service import PATIENCE_SECONDS, Service
+from batchbandit.shield import shielded
 from batchbandit.spool import Spool
 from batchbandit.stopwatch import Stopwatch
 from batchbandit.termination import Termination
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from batchbandit.jobs import JobSpec
     from batchbandit.ranks import Ranks
 
-BACKLOG_SECONDS = 5.0
-"""How long delivering what earlier trainings could not report may hold up this one."""
 UNKNOWN_POWER = 1.0
 """Watts, where there is nothing to measure with: the cost, time alone, is in seconds then."""
 
@@ -61,7 +60,7 @@ def trial(
     clock: Callable[[], float] = time.monotonic,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Opening:
-    """Return a block that is one training of a job; ``with`` gives a ``Trial``, ``async with`` an ``AsyncTrial``.
+    """Return a block that is one training: ``with`` gives a ``Trial``, ``async with`` an ``AsyncTrial``.
 
     In a block that is left by an exception the trial has failed, with the exception's type as the reason;
     ``preempted`` after SIGTERM or an interrupt, ``out_of_memory`` where that is what it was. Nothing that
@@ -153,15 +152,14 @@ def begin(settings: Settings) -> Running:
     meter = own_meter(settings, ranks)
     job = completed(settings.job, Fleet.of(ranks, meter.devices), ranks, meter)
     service = talk = None
-    suggestion = Suggestion(job.default_batch_size, None, "rank 0 has not said what it was told")
+    suggestion = Suggestion(job.default_batch_size, None, "rank 0 has said nothing")
     if ranks.rank == 0:
-        service = Service(
-            Address.of(settings.url, settings.token), patience_seconds=settings.patience_seconds
-        )
-        spool, results = Spool.open(), Results.open()
-        deliver_all(spool, service, BACKLOG_SECONDS)
-        suggestion, conversation = ask(service, job, spool, results)
-        talk = Talk(conversation, results)
+        address = Address.of(settings.url, settings.token)
+        service = Service(address, patience_seconds=settings.patience_seconds)
+        with shielded("asking for a batch size"):
+            spool, results = Spool.open(), Results.open(address.url)
+            suggestion, conversation = ask(service, job, spool, results)
+            talk = Talk(conversation, results)
     shared = ranks.share(list(suggestion))
     if shared is not None:
         suggestion = Suggestion(*shared)
@@ -182,9 +180,15 @@ def own_meter(settings: Settings, ranks: Ranks) -> EnergyMeter:
 
 
 def completed(job: JobSpec, fleet: Fleet, ranks: Ranks, meter: EnergyMeter) -> JobSpec:
-    """Fill in what is found of the GPUs; where no rank measures energy, the cost is time alone."""
-    sources = ranks.gather(meter.read().source)
-    if all(source == NO_SOURCE for source in sources) and job.eta_knob > 0:
+    """Fill in what is found of the GPUs; where no rank measures energy, the cost is time alone.
+
+    Raises:
+        InvalidJob: Energy is measured, and the power that time is weighed with is not known.
+    """
+    is_measured = any(source not in {None, NO_SOURCE} for source in ranks.gather(meter.read().source))
+    if is_measured and not (job.max_power or fleet.max_power):
+        raise InvalidJob("max_power is missing: the meter knows no devices, so name it, in watts.")
+    if not is_measured and job.eta_knob > 0:
         if ranks.rank == 0:
             log.warning("Nothing measures energy here, so the cost is time alone (eta_knob 0).")
         job = replace(job, eta_knob=0.0)

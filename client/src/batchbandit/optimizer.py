@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from batchbandit.energy.windows import meter_of
+from batchbandit.energy.windows import WindowMeter
 from batchbandit.errors import OutOfOrder, TrainFailed
 from batchbandit.opening import trial
 from batchbandit.ranks import Alone
@@ -37,8 +37,7 @@ class BatchSizeOptimizer:
     ) -> None:
         self.rank = rank
         self.training_finished = False
-        meter = None if monitor is None else meter_of(monitor)
-        self._opening = trial(server_url, job, meter=meter, ranks=Alone())
+        self._opening = trial(server_url, job, meter=_meter(monitor), ranks=Alone())
         self._trial: Trial | None = None
 
     def get_batch_size(self) -> int:
@@ -80,3 +79,9 @@ class BatchSizeOptimizer:
     def _end(self) -> None:
         error = getattr(sys, "last_value", None)  # what the interpreter has just printed
         self._opening.__exit__(None, error, None)
+
+
+def _meter(monitor: EnergyMeter | Monitor | None) -> EnergyMeter | None:
+    if monitor is None or hasattr(monitor, "read"):
+        return cast("EnergyMeter | None", monitor)
+    return WindowMeter(cast("Monitor", monitor))

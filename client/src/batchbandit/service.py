@@ -55,7 +55,7 @@ class Service:
 
     def __init__(self, address: Address, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.address = address
-        self._patience_seconds = patience_seconds
+        self.patience_seconds = patience_seconds
         self._transport = Transport(address)
 
     def register(self, body: Mapping[str, Any], *, patience_seconds: float | None = None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Service:
         patience_seconds: float | None,
     ) -> dict[str, Any]:
         key = key or new_key()  # repeats of one call are one call
-        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        patience = self.patience_seconds if patience_seconds is None else patience_seconds
         end = time.monotonic() + patience
         pause = FIRST_PAUSE_SECONDS
         is_certain = True

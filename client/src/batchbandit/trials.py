@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchbandit.log import log
 from batchbandit.reasons import PREEMPTED, UNMEASURED, reason_of
+from batchbandit.shield import shielded
 from batchbandit.verdicts import Verdict, own_verdict
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ class Trial:
         if not self._is_counting:
             self._epoch += 1
         measurement = self._stopwatch.stop()
-        verdict = None if self._talk is None else self._judged(self._talk, float(metric), measurement)
+        verdict = None
+        if self._talk is not None:
+            with shielded("reporting"):
+                verdict = self._judged(self._talk, float(metric), measurement)
         shared = self.ranks.share(None if verdict is None else list(verdict))
         self.verdict = (
             own_verdict(self.job, float(metric), self._epoch) if shared is None else Verdict(*shared)
@@ -102,7 +106,8 @@ class Trial:
             return
         # One that stopped by itself, since nobody could be asked, is not to be held against its batch size.
         reason = PREEMPTED if self.stopped else reason_of(error, was_terminated=was_terminated)
-        self._talk.conversation.end(reason)
+        with shielded("ending a trial"):
+            self._talk.conversation.end(reason)
 
     def _judged(self, talk: Talk, metric: float, measurement: Measurement) -> Verdict:
         own = own_verdict(self.job, metric, self._epoch)
@@ -112,9 +117,8 @@ class Trial:
         elif talk.conversation is not None:
             verdict = talk.conversation.report(_body(metric, self._epoch, measurement)) or own
         if verdict.stop_train and measurement.flaw is None:
-            talk.results.remember(
-                self.job.body(), self.batch_size, self._cost(measurement), verdict.converged
-            )
+            cost = self._cost(measurement)
+            talk.results.remember(self.job.body(), self.batch_size, cost, converged=verdict.converged)
         return verdict
 
     def _give_up(self, talk: Talk, flaw: str) -> None:

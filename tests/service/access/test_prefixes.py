@@ -34,7 +34,8 @@ def test_a_job_without_a_name_is_registered_where_any_name_would_do(
 def test_no_other_job_is_trained(trainer: httpx.Client, operator: httpx.Client, theirs: str) -> None:
     trial = Api(operator).trial(theirs)
     api = Api(trainer)
-    for answer in (api.suggest(theirs), api.report(trial), api.end(trial)):
+    begun = trainer.post(f"/api/v1/jobs/{theirs}/trials", json={"batch_size": trial["batch_size"]})
+    for answer in (api.suggest(theirs), begun, api.report(trial), api.end(trial)):
         assert answer.status_code == 403
         assert answer.json()["type"] == FORBIDDEN
     assert Api(operator).report(trial).status_code == 200, "its trial goes on"

@@ -1,0 +1,146 @@
+"""Real signals to real trainings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.client.conftest import ROOT
+from tests.client.trainings import a_job, trials
+
+if TYPE_CHECKING:
+    from tests.client.conftest import Server
+
+SCRIPT = """
+import os, signal, sys, time
+import batchbandit
+from tests.client.trainings import Declared
+
+url, job_id = sys.argv[1:]
+job = batchbandit.JobSpec([8, 16, 32], 16, job_id=job_id, target_metric=0.9, max_epochs=10)
+meter = Declared()
+{before}
+with batchbandit.trial(url, job, meter=meter, clock=meter.clock) as trial:
+    for epoch in trial.epochs():
+        meter.spend(1, 1)
+        trial.report(0.1)
+        {inside}
+print("the end", flush=True)
+{after}
+"""
+WAIT = """print("ready", flush=True); time.sleep(60)"""
+
+
+def training(server: Server, job_id: str, **parts: str) -> subprocess.Popen[str]:
+    """Start a training of which parts are given."""
+    script = SCRIPT.format(**{"before": "", "inside": WAIT, "after": "", **parts})
+    return subprocess.Popen(
+        [sys.executable, "-c", script, server.url, job_id],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def signalled(process: subprocess.Popen[str], number: int) -> tuple[int, str, str]:
+    """Signal a training once it is ready; return its exit status and what it printed."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_ends_a_training_as_preempted(server: Server, number: int, status: int) -> None:
+    job = a_job()
+    assert signalled(training(server, str(job.job_id)), number)[:2] == (status, "")
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
+def test_a_handler_that_was_there_is_called_and_may_let_the_training_go_on(server: Server) -> None:
+    job = a_job()
+    process = training(
+        server,
+        str(job.job_id),
+        before='left = []; signal.signal(signal.SIGTERM, lambda *_: left.append("saved"))',
+        inside='print("ready", flush=True)\n        while not left: time.sleep(0.01)\n        break',
+        after="print(left, signal.getsignal(signal.SIGTERM).__name__)",
+    )
+    assert signalled(process, signal.SIGTERM)[:2] == (0, "the end\n['saved'] <lambda>\n")
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
+def test_an_ignored_signal_stays_ignored(server: Server) -> None:
+    job = a_job()
+    process = training(
+        server,
+        str(job.job_id),
+        before="signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        inside='os.kill(os.getpid(), signal.SIGTERM); print("ready", flush=True); trial.report(0.95); break',
+    )
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "ready\nthe end\n"), err
+    assert trials(server.database, job, "status") == [("Succeeded",)]
+
+
+def test_after_the_block_the_signal_is_nobodys(server: Server) -> None:
+    process = training(
+        server, str(a_job().job_id), inside="break", after='print("ready", flush=True); time.sleep(60)'
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "the end\n"
+    assert signalled(process, signal.SIGTERM)[0] == -signal.SIGTERM
+
+
+def test_a_forked_worker_that_is_ended_is_not_the_training(server: Server) -> None:
+    job = a_job()
+    worker = """
+        worker = os.fork()
+        if worker == 0:
+            time.sleep(60)
+        time.sleep(0.2)
+        os.kill(worker, signal.SIGTERM)
+        print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]), flush=True)
+        trial.report(0.95)
+        """
+    process = training(server, str(job.job_id), inside=worker)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "-15\nthe end\n"), err
+
+
+def test_a_killed_training_leaves_a_trial_that_its_lease_ends(server: Server) -> None:
+    job = a_job(lease_seconds=1.0)
+    signalled(training(server, str(job.job_id)), signal.SIGKILL)
+    assert trials(server.database, job, "status")[0][0] in {"Dispatched", "Failed"}
+
+
+def test_an_asynchronous_training_ends_as_preempted(server: Server) -> None:
+    job = a_job()
+    script = """
+import asyncio, sys
+import batchbandit
+from tests.client.trainings import Declared
+
+async def train(url, job_id):
+    job = batchbandit.JobSpec([8, 16, 32], 16, job_id=job_id)
+    async with batchbandit.trial(url, job, meter=Declared()) as trial:
+        print("ready", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(train(*sys.argv[1:]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, server.url, str(job.job_id)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert signalled(process, signal.SIGTERM)[0] == 143
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
