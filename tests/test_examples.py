@@ -60,9 +60,8 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def as_kubeflow_reads(job: dict[str, Any]) -> dict[str, Any]:
     """Return what is left of a training job once its API's models have read it."""
-    read = TrainerV1alpha1TrainJob.from_dict(job)
-    assert read is not None
-    return read.to_dict()
+    read: dict[str, Any] = TrainerV1alpha1TrainJob.from_dict(job).to_dict()
+    return read
 
 
 def options(script: str) -> dict[str, str]:
