@@ -56,15 +56,17 @@ class Conversation:
         """Say that the training is over, for a reason where the service has not said stop."""
         if self._is_over:
             return
+        self._quiet_until = -math.inf
         if self._name is not None and self._is_clear():
+            patience_seconds = self._at_most(LAST_PATIENCE_SECONDS)
             try:
-                self._service.end(self._name, reason, patience_seconds=self._at_most(LAST_PATIENCE_SECONDS))
+                self._service.end(self._name, reason, patience_seconds=patience_seconds)
             except ServiceError as error:
                 self._failed(error)
-        if not self._is_over:
-            self._quiet_until = -math.inf
-            self._later({"end": {"reason": reason}}, LAST_PATIENCE_SECONDS)
-        self._close()
+            else:
+                self._close()
+        self._later({"end": {"reason": reason}}, LAST_PATIENCE_SECONDS)
+        self._stop()
 
     def _at_most(self, patience_seconds: float) -> float:
         return min(patience_seconds, self._service.patience_seconds)
@@ -95,7 +97,7 @@ class Conversation:
     def _failed(self, error: ServiceError) -> None:
         if isinstance(error, Refused) and error.status not in MENDABLE:
             log.warning("The service wants no more of this training, which goes on without it: %s", error)
-            self._close()
+            self._stop()
             return
         self._quiet_until = time.monotonic() + QUIET_SECONDS
         if not self._has_warned:
@@ -103,6 +105,11 @@ class Conversation:
             log.warning("The training goes on, and its reports wait on disk: %s", error)
 
     def _close(self) -> None:
+        """Hear that all is said."""
+        self._journal.remove()
+        self._stop()
+
+    def _stop(self) -> None:
         self._is_over = True
         if self._heartbeats is not None:
             self._heartbeats.stop()

@@ -26,21 +26,21 @@ class Stopwatch:
     """Measures a training on all its ranks; every rank calls each method."""
 
     def __init__(self, clock: Callable[[], float], meter: EnergyMeter, ranks: Ranks) -> None:
-        self._clock = clock
-        self._meter = meter
+        self.clock = clock
+        self.meter = meter
         self._ranks = ranks
         self.start()
 
     def start(self) -> None:
         """Begin anew."""
-        self._meter.start()
+        self.meter.start()
         self._paused = (0.0, 0.0)
         self._stopped_at: tuple[float, float] | None = None
-        self._began = self._clock()
+        self._began = self.clock()
 
     def stop(self) -> Measurement:
         """Stop until ``resume``, and return what was measured so far."""
-        seconds, energy = self._clock() - self._began, self._meter.read()
+        seconds, energy = self.clock() - self._began, self.meter.read()
         self._stopped_at = (seconds, energy.joules)
         lost_seconds, lost_joules = self._paused
         here = (energy.joules - lost_joules, energy.source, energy.flaw)
@@ -50,7 +50,7 @@ class Stopwatch:
         """Go on after a stop; what has passed since counts for nothing."""
         if self._stopped_at is None:
             return
-        seconds, joules = self._clock() - self._began, self._meter.read().joules
+        seconds, joules = self.clock() - self._began, self.meter.read().joules
         lost_seconds, lost_joules = self._paused
         at_seconds, at_joules = self._stopped_at
         self._paused = (lost_seconds + seconds - at_seconds, lost_joules + joules - at_joules)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from batchbandit.folders import state_folder
 from batchbandit.log import log
+from batchbandit.power import PowerLimit, Terms
 from batchbandit.reasons import PREEMPTED, UNMEASURED, reason_of
 from batchbandit.shield import shielded
 from batchbandit.verdicts import Verdict, own_verdict
@@ -44,6 +46,7 @@ class Trial:
         self.verdict = Verdict(stop_train=False, converged=False, message="")
         self._stopwatch = stopwatch
         self._talk = talk
+        self._limit: PowerLimit | None = None
         self._epoch = 0
         self._is_counting = False  # epochs() counts; else every report is an epoch
 
@@ -70,6 +73,33 @@ class Trial:
     def begin(self) -> None:
         """Begin to measure anew: time and energy since the block was entered are forgotten."""
         self._stopwatch.start()
+        self._interrupt()
+
+    def power_limit(
+        self, *, warmup_seconds: float = 2.0, window_seconds: float = 5.0, remembers: bool = True
+    ) -> PowerLimit:
+        """Return a block in which the GPUs' power limit is the cheapest for the job's ``eta_knob``.
+
+        Args:
+            warmup_seconds: How long GPUs settle at a limit that is tried, at least.
+            window_seconds: How long is measured at each.
+            remembers: Whether what an earlier training found is believed.
+
+        Raises:
+            ValueError: Seconds that are not above 0.
+        """
+        terms = Terms(self.job_id, self.batch_size, self.job.eta_knob, self.job.max_power or 0.0)
+        self._limit = PowerLimit(
+            terms,
+            self._stopwatch.meter,
+            self.ranks,
+            state_folder(),
+            warmup_seconds=warmup_seconds,
+            window_seconds=window_seconds,
+            remembers=remembers,
+            clock=self._stopwatch.clock,
+        )
+        return self._limit
 
     def epochs(self) -> Iterator[int]:
         """Count the epochs from 1 until the training is to stop; time and energy begin here."""
@@ -98,6 +128,7 @@ class Trial:
             own_verdict(self.job, float(metric), self._epoch) if shared is None else Verdict(*shared)
         )
         self._stopwatch.resume()
+        self._interrupt()
         return self.verdict
 
     def end(self, error: BaseException | None = None, *, was_terminated: bool = False) -> None:
@@ -108,6 +139,11 @@ class Trial:
         reason = PREEMPTED if self.stopped else reason_of(error, was_terminated=was_terminated)
         with shielded("ending a trial"):
             self._talk.conversation.end(reason)
+
+    def _interrupt(self) -> None:
+        """Let no step be timed across what has just passed."""
+        if self._limit is not None:
+            self._limit.drop()
 
     def _judged(self, talk: Talk, metric: float, measurement: Measurement) -> Verdict:
         own = own_verdict(self.job, metric, self._epoch)
