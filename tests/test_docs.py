@@ -136,6 +136,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
         "SECURITY.md",
         "client/README.md",
         "docs/client.md",
+        "docs/power.md",
         "docs/reference.md",
         "docs/scaling.md",
         "docs/fuzzing.md",
