@@ -6,6 +6,8 @@ import click
 import pytest
 from prometheus_client import REGISTRY
 
+import batchbandit
+from batchbandit.commands import main as client_main
 from service.cli import main
 from service.errors import JobIdTaken, ServiceError
 from service.web.routes import Resource, routes
@@ -14,6 +16,7 @@ from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+CLIENT = (ROOT / "docs" / "client.md").read_text()
 
 
 def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.Command]:
@@ -30,9 +33,9 @@ def options_of(command: click.Command) -> list[click.Option]:
     return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
 
 
-def cells(column: int) -> set[str]:
-    """Return what stands in backquotes at the start of a column of the reference's tables."""
-    rows = (line.split("|") for line in REFERENCE.splitlines() if line.startswith("| `"))
+def cells(column: int, document: str = REFERENCE) -> set[str]:
+    """Return what stands in backquotes at the start of a column of a document's tables."""
+    rows = (line.split("|") for line in document.splitlines() if line.startswith("| `"))
     return {match[1] for row in rows if (match := re.match(r" `([^`]+)`", row[column]))}
 
 
@@ -83,6 +86,38 @@ def test_every_metric_is_documented_and_no_other() -> None:
     assert counted == {metric.name for metric in REGISTRY.collect() if metric.name.startswith("batchbandit")}
 
 
+def test_every_variable_that_the_client_reads_is_documented_and_no_other() -> None:
+    sources = (ROOT / "client" / "src").rglob("*.py")
+    read = {name for path in sources for name in re.findall(r'"(BATCHBANDIT_\w+)"', path.read_text())}
+    assert {cell for cell in cells(1, CLIENT) if cell.startswith("BATCHBANDIT_")} == read
+
+
+def usage(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return what the client's command says of itself."""
+    with pytest.raises(SystemExit):
+        client_main([*arguments, "--help"])
+    return capsys.readouterr().out
+
+
+def test_every_command_of_the_client_is_documented_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    documented = {cell.split()[-1] for cell in cells(1, CLIENT) if cell.startswith("python -m batchbandit ")}
+    listed = usage(capsys).split("COMMAND")[2]
+    assert documented == set(re.findall(r"^    (\w+)  ", listed, re.MULTILINE))
+    options = set(re.findall(r"--[a-z-]+", usage(capsys)))
+    for command in documented:
+        told = usage(capsys, command)
+        options |= set(re.findall(r"--[a-z-]+", told))
+        assert "URL" in told
+    assert {cell for cell in cells(1, CLIENT) if cell.startswith("--")} == options
+
+
+def test_every_public_name_of_the_client_is_documented() -> None:
+    names = set(batchbandit.__all__) - {"__version__"}
+    assert (
+        sorted(name for name in names if not re.search(rf"(`|batchbandit\.|import .*){name}\b", CLIENT)) == []
+    )
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = re.findall(
@@ -99,6 +134,9 @@ def test_every_make_target_of_the_readme_exists() -> None:
         "README.md",
         "CHANGELOG.md",
         "SECURITY.md",
+        "client/README.md",
+        "docs/client.md",
+        "docs/power.md",
         "docs/reference.md",
         "docs/scaling.md",
         "docs/fuzzing.md",

@@ -60,9 +60,8 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def as_kubeflow_reads(job: dict[str, Any]) -> dict[str, Any]:
     """Return what is left of a training job once its API's models have read it."""
-    read = TrainerV1alpha1TrainJob.from_dict(job)
-    assert read is not None
-    return read.to_dict()
+    read: dict[str, Any] = TrainerV1alpha1TrainJob.from_dict(job).to_dict()
+    return read
 
 
 def options(script: str) -> dict[str, str]:
@@ -120,7 +119,9 @@ def test_pods_have_what_the_client_needs() -> None:
 
 def test_the_airflow_dag_is_of_airflow_3() -> None:
     assert airflow_rules(AIRFLOW.read_text()) == ""
-    assert "removed in Airflow 3" in airflow_rules(AIRFLOW.read_text().replace("schedule=", "schedule_interval="))
+    assert "removed in Airflow 3" in airflow_rules(
+        AIRFLOW.read_text().replace("schedule=", "schedule_interval=")
+    )
 
 
 def test_airflow_imports_its_dag(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
 
-from batchbandit.commands import main
+from batchbandit import commands
+from batchbandit.addresses import Address
 from batchbandit.jobs import JobSpec
 from batchbandit.journals import Header
 from batchbandit.opening import trial
-from batchbandit.service import new_key
+from batchbandit.service import Service, new_key
 from batchbandit.spool import Spool
 from batchbandit.version import VERSION
 
@@ -44,12 +45,13 @@ Run = Callable[..., Told]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return what runs a command in this process."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs a command in this process, with little patience."""
+    monkeypatch.setattr(commands, "PATIENCE_SECONDS", 0.5)
 
     def run_here(*arguments: str) -> Told:
         try:
-            code = main(arguments)
+            code = commands.main(arguments)
         except SystemExit as ended:
             code = int(str(ended.code))
         return Told(code, *capsys.readouterr())
@@ -194,10 +196,12 @@ def test_flush_shows_the_token(run: Run, own_server: Server, serve_command: list
         text=True,
     )
     token = made.stdout.strip()
-    with trial(own_server.url, job("guarded"), token=token, patience_seconds=0.5) as training:
-        own_server.kill()
-        for epoch in training.epochs():
-            training.report(float(epoch))
-    own_server.start()
-    assert run("flush").code == 1
+    service = Service(Address.of(own_server.url, token))
+    service.register(job("guarded").body())
+    leave_behind(own_server.url, "guarded", service.suggest("guarded", new_key()).trial_number)
+    service.close()
+    refused = run("flush")
+    assert refused.code == 1
+    assert f"{own_server.url}: delivered 0, refused 0, left 1 (401: " in refused.out
     assert run("flush", "--token", token).out == f"{own_server.url}: delivered 1, refused 0, left 0\n"
+    assert trials(own_server.database, "guarded") == [(1, "Failed")], "it died, and never reached its target"

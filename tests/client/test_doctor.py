@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -133,8 +134,8 @@ def test_a_service_that_is_not_ready_or_lets_nobody_in_is_told_in_its_own_words(
 
 
 def test_a_clock_that_differs_is_noted(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
-    now = doctor.time.time
-    monkeypatch.setattr(doctor.time, "time", lambda: now() - 60)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 60)
     service, notes, problems = ask(server.url)
     assert service is not None
     assert service.seconds_ahead == pytest.approx(60, abs=2)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 URL = "BATCHBANDIT_URL"
 """The environment variable with the service's address, where a command has none."""
+PATIENCE_SECONDS = 10.0
+"""How long each call of a delivery is repeated before the service is taken to be away."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +85,7 @@ def flush(address: Address | None, token: str | None) -> int:
 
 
 def _flush(spool: Spool, address: Address) -> int:
-    service = Service(address)
+    service = Service(address, patience_seconds=PATIENCE_SECONDS)
     try:
         came = deliver_all(spool, service)
     finally:
