@@ -15,7 +15,9 @@ BEATS_A_LEASE = 3
 FIRST_LEASE_SECONDS = 600.0
 """What is assumed until the service has named the lease: its default."""
 LEAST_PAUSE_SECONDS = 0.5
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0
+RETRY_SECONDS = 10.0
+"""After a beat that was not answered the next comes so soon."""
 
 
 class Heartbeats:
@@ -29,18 +31,24 @@ class Heartbeats:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more; what is being sent is not waited for."""
+        """Send no more, and wait until what is being sent has been answered, or patience ends."""
         self._stopped.set()
+        self._thread.join(2 * PATIENCE_SECONDS)
 
     def _run(self) -> None:
-        lease: float | None = FIRST_LEASE_SECONDS
-        while lease is not None and not self._stopped.is_set():
+        lease = FIRST_LEASE_SECONDS
+        while not self._stopped.is_set():
+            pause = min(lease / BEATS_A_LEASE, RETRY_SECONDS)
             try:
-                lease = self._service.beat(self._name, patience_seconds=PATIENCE_SECONDS)
+                named = self._service.beat(self._name, patience_seconds=PATIENCE_SECONDS)
             except Refused as error:
                 log.debug("No more heartbeats: %s", error)
                 return
             except ServiceError as error:
                 log.debug("A heartbeat was not answered: %s", error)
-            if lease is not None:
-                self._stopped.wait(max(lease / BEATS_A_LEASE, LEAST_PAUSE_SECONDS))
+            else:
+                if named is None:
+                    return
+                lease = named
+                pause = lease / BEATS_A_LEASE
+            self._stopped.wait(max(pause, LEAST_PAUSE_SECONDS))

@@ -38,6 +38,7 @@ class Transport:
         self._address = address
         self._made: httpx.HTTPTransport | None = None
         self._making = threading.Lock()
+        self._is_closed = False
         self._headers = {"User-Agent": f"batchbandit/{VERSION}", "Content-Type": "application/json"}
         if address.token:
             self._headers["Authorization"] = f"Bearer {address.token}"
@@ -71,13 +72,16 @@ class Transport:
 
     def _transport(self) -> httpx.HTTPTransport:
         with self._making:
+            if self._is_closed:
+                raise Unreachable("the connection is closed", is_certain=True)
             if self._made is None:
                 self._made = _made(self._address.url)
             return self._made
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; nothing more can be sent."""
         with self._making:
+            self._is_closed = True
             if self._made is not None:
                 self._made.close()
                 self._made = None
