@@ -2,16 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILT_FROM := pyproject.toml setup.py $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
+CLIENT := build/client/check
+BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-faults test-benchmarks test-reference check format demo bench bench-reference soak fuzz clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow check format demo bench bench-reference soak fuzz clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "batchbandit needs Python 3.11 or newer: install it, or name one with make PYTHON=python3.x"; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 		{ rm -rf $(VENV); echo "python3 cannot make virtual environments: install its venv module (Debian: apt install python3-venv)"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable ./client
 	@touch $@
 
 serve: $(VENV)/.installed
@@ -19,6 +20,10 @@ serve: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# The client's, on every Python from 3.9 that is here; make test-client PYTHONS='python3.9 python3.13' names them.
+test-client: $(VENV)/.installed
+	@$(BIN)/python tests/client/run.py $(PYTHONS)
 
 # make test-faults LONG=1 lets every fault last, and a day of 10,000 jobs pass: about an hour.
 test-faults: $(VENV)/.installed
@@ -32,10 +37,17 @@ test-benchmarks: $(VENV)/.installed
 test-reference: $(VENV)/.installed
 	BATCHBANDIT_REFERENCE=1 $(BIN)/python -m pytest tests/service/access/test_reference_client.py
 
-check: $(VENV)/.installed
+# With Airflow, which is installed from the registry into build/airflow, and imports the client's example.
+test-airflow: $(VENV)/.installed
+	BATCHBANDIT_AIRFLOW=1 $(BIN)/python -m pytest tests/test_examples.py
+
+# The client has a type checker of its own, which still knows Python 3.9.
+check: $(VENV)/.installed $(CLIENT)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(CLIENT)/bin/mypy --config-file client/pyproject.toml
+	$(CLIENT)/bin/vermin --target=3.9- --no-tips --violations client tests/client
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
@@ -61,6 +73,11 @@ soak: $(VENV)/.installed
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
+$(CLIENT)/.installed: client/pyproject.toml
+	$(PYTHON) -m venv --clear $(CLIENT)
+	$(CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --editable './client[check]'
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
@@ -70,4 +87,4 @@ $(VENV)/.fuzz: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info core/kernels/*.c core/kernels/*.so
+	rm -rf $(VENV) build dist *.egg-info client/src/*.egg-info core/kernels/*.c core/kernels/*.so
