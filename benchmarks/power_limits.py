@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import mean
 
 import click
-from batchbandit.power_profile import Measured, Profile, cost_of_step, limits_between
 from msgspec import Struct
 
+from batchbandit.power_profile import Measured, Profile, cost_of_step, limits_between
 from benchmarks.markdown import Table
 from benchmarks.traces import RECORDINGS, Recording, TraceError, recorded
 from benchmarks.workloads import Workload

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.client.trainings import Declared, a_job, trials
 
 import batchbandit
+from tests.client.trainings import Declared, a_job, trials
 
 if TYPE_CHECKING:
     from tests.client.conftest import Server

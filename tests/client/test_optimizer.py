@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.client.conftest import ROOT
-from tests.client.trainings import Declared, a_job, trials
 
 from batchbandit import BatchSizeOptimizer
 from batchbandit.errors import OutOfOrder, TrainFailed
+from tests.client.conftest import ROOT
+from tests.client.trainings import Declared, a_job, trials
 
 if TYPE_CHECKING:
     from tests.client.conftest import Server
@@ -23,8 +23,8 @@ def a_monitor(time: float = 10.0, energy: float = 1000.0) -> Any:  # noqa: ANN40
     """Return what measures as the reference's monitor does."""
     return SimpleNamespace(
         gpu_indices=[0],
-        begin_window=lambda name: None,
-        end_window=lambda name: SimpleNamespace(time=time, total_energy=energy),
+        begin_window=lambda _: None,
+        end_window=lambda _: SimpleNamespace(time=time, total_energy=energy),
     )
 
 

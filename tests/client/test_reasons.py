@@ -30,24 +30,20 @@ def test_out_of_memory_is_told_apart(error: BaseException) -> None:
     assert reason_of(error) == "out_of_memory"
 
 
+def raised(error: BaseException, first: BaseException, *, is_cause: bool) -> BaseException:
+    """Return an error that was raised while another was handled, for it or in its place."""
+    error.__cause__ = first if is_cause else None
+    error.__context__ = first
+    error.__suppress_context__ = True
+    return error
+
+
 def test_out_of_memory_is_found_behind_what_was_raised_for_it() -> None:
-    try:
-        try:
-            raise MemoryError
-        except MemoryError as cause:
-            raise ValueError("the step failed") from cause
-    except ValueError as error:
-        assert reason_of(error) == "out_of_memory"
+    assert reason_of(raised(ValueError("the step failed"), MemoryError(), is_cause=True)) == "out_of_memory"
 
 
 def test_an_error_after_one_of_memory_that_was_handled_is_not_one() -> None:
-    try:
-        try:
-            raise MemoryError
-        except MemoryError:
-            raise ValueError("something else") from None
-    except ValueError as error:
-        assert reason_of(error) == "ValueError"
+    assert reason_of(raised(ValueError("something else"), MemoryError(), is_cause=False)) == "ValueError"
 
 
 @pytest.mark.parametrize(

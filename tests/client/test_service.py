@@ -1,4 +1,4 @@
-"""The calls: repeated until they are answered, each of them once in effect, and for no longer than patience lasts."""
+"""The calls: repeated until they are answered, each once in effect, for no longer than patience lasts."""
 
 from __future__ import annotations
 
@@ -67,9 +67,11 @@ class Scripted:
         self._thread.start()
 
     def say(self, status: int, body: Any = None, **headers: str) -> None:  # noqa: ANN401 -- any JSON
+        """Add an answer to the script."""
         self.script.append((status, {} if body is None else body, headers))
 
     def close(self) -> None:
+        """Stop."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -125,7 +127,7 @@ def test_every_call_has_a_key_and_the_token(scripted: Scripted, service: Service
 
 def test_retry_after_is_heeded_where_patience_allows(scripted: Scripted, service: Service) -> None:
     scripted.say(503, {"message": "full"}, **{"Retry-After": "60"})
-    with pytest.raises(Unreachable, match="does not answer.*503: full"):
+    with pytest.raises(Unreachable, match=r"does not answer.*503: full"):
         service.suggest("j", "k")
     assert len(scripted.seen) == 1
 
@@ -141,7 +143,7 @@ def test_a_refusal_is_not_repeated(scripted: Scripted, service: Service, status:
 
 def test_a_redirect_is_a_refusal_that_says_so(scripted: Scripted, service: Service) -> None:
     scripted.say(307, b"", Location="https://elsewhere.example/")
-    with pytest.raises(Refused, match="307.*leads elsewhere"):
+    with pytest.raises(Refused, match=r"307.*leads elsewhere"):
         service.suggest("j", "k")
 
 

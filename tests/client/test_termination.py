@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.client.conftest import ROOT
 from tests.client.trainings import a_job, trials
 

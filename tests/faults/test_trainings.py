@@ -1,4 +1,4 @@
-"""Trainings whose service is killed: none of them is stopped, and none of their reports is lost or doubled."""
+"""Trainings whose service is killed: none is stopped, and none of their reports is lost or doubled."""
 
 import json
 import os

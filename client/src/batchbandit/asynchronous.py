@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ class AsyncTrial:
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     """Call a function in a thread and wait for it, even where the waiting task is cancelled meanwhile."""
+    import asyncio  # noqa: PLC0415 -- takes as long as all else here, and few trainings are asynchronous
+
     task = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
         return await asyncio.shield(task)

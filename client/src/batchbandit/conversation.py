@@ -12,8 +12,8 @@ from batchbandit.heartbeats import Heartbeats
 from batchbandit.log import log
 
 if TYPE_CHECKING:
+    from batchbandit.journals import Journal
     from batchbandit.service import Service, TrialName
-    from batchbandit.spool import Journal
     from batchbandit.verdicts import Verdict
 
 QUIET_SECONDS = 30.0

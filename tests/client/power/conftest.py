@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import batchbandit
 import pytest
+
+import batchbandit
 
 STAND_IN = Path(__file__).parent / "nvml"
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+
 from batchbandit.energy.meters import Device, Energy
 from batchbandit.power import PowerLimit, Terms
 from batchbandit.power_profile import Measured, cost_of_step

@@ -7,6 +7,9 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from batchbandit.power_profile import (
     LEAST_STEP,
     MEMORY_SECONDS,
@@ -18,8 +21,6 @@ from batchbandit.power_profile import (
     cost_of_step,
     limits_between,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
