@@ -39,7 +39,7 @@ def test_integers_and_floats_of_other_libraries_are_taken() -> None:
         def __index__(self) -> int:
             return 64
 
-    assert job(batch_sizes=[Index()], default_batch_size=64).batch_sizes == (64,)  # type: ignore[list-item]
+    assert job(batch_sizes=[Index()], default_batch_size=64).batch_sizes == (64,)
     assert job(target_metric=1).target_metric == 1.0
 
 

@@ -35,9 +35,9 @@ def test_a_script_of_the_reference_trains(server: Server) -> None:
     assert optimizer.get_batch_size() == 16
     optimizer.on_train_begin()
     optimizer.on_evaluate(0.1)
-    assert not optimizer.training_finished
+    finished = [optimizer.training_finished]
     optimizer.on_evaluate(0.95)
-    assert optimizer.training_finished
+    assert [*finished, optimizer.training_finished] == [False, True]
     optimizer.on_evaluate(0.2)  # as there, nothing more is said
     assert trials(server.database, job, "status, converged, energy") == [("Succeeded", 1, 2000.0)]
 

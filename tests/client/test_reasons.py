@@ -10,7 +10,8 @@ from batchbandit.reasons import LONGEST_REASON, reason_of
 
 
 def of_name(name: str, base: type[BaseException] = RuntimeError) -> BaseException:
-    return type(name, (base,), {})("an error")
+    error: BaseException = type(name, (base,), {})("an error")
+    return error
 
 
 @pytest.mark.parametrize(
