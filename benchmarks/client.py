@@ -131,7 +131,7 @@ def page(effort: Effort) -> Page:
     data: Any = {"reporting": to_builtins(reports), "importing": to_builtins(imports)}
     note = (
         f"One training reports every {EPOCH_SECONDS * MILLISECONDS:.0f} ms to a server on SQLite beside it, "
-        "by the client and, in turn, as a bare request on an open connection: medians of a round. Modules are "
-        "imported in processes of their own."
+        "by the client and, in turn, as a bare request on an open connection: medians of a round. Modules "
+        "are imported in processes of their own."
     )
     return Page("What a training pays for the client", note, [told, loaded], {"client": figure}, data)

@@ -1,5 +1,6 @@
 """A program that trains a job again and again with the client, and logs what every training measured."""
 
+import itertools
 import json
 import sys
 import time
@@ -11,7 +12,7 @@ from batchbandit import JobSpec, conversation
 from batchbandit.energy.meters import Device, Energy
 
 EPOCHS = 4
-EPOCH_SECONDS = 0.05
+EPOCH_SECONDS = 0.1
 PATIENCE_SECONDS = 0.4
 """Shorter than a service needs to start, so that trainings have to do without it."""
 QUIET_SECONDS = 0.3
@@ -57,13 +58,15 @@ def train(url: str, job: JobSpec, joules_an_epoch: float) -> dict[str, object]:
     }
 
 
-def main(url: str, job_id: str, first: int, trainings: int, log: Path) -> None:
-    """Train so many times; the number of a training, from ``first``, is in its joules."""
+def main(url: str, job_id: str, first: int, least: int, log: Path) -> None:
+    """Train so many times at least, until there is a file ``enough``; trainings are told by their joules."""
     conversation.QUIET_SECONDS = QUIET_SECONDS
     job = JobSpec([8, 16, 32], 16, job_id=job_id, target_metric=1.0, beta_knob=None, max_epochs=2 * EPOCHS)
     with log.open("a") as file:
-        for number in range(first, first + trainings):
-            print(json.dumps(train(url, job, 100.0 + number)), file=file, flush=True)
+        for number in itertools.count():
+            if number >= least and log.with_name("enough").exists():
+                break
+            print(json.dumps(train(url, job, 100.0 + first + number)), file=file, flush=True)
 
 
 if __name__ == "__main__":

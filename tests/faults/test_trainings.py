@@ -20,13 +20,16 @@ JOBS = 2
 LONGEST_LIFE = 0.8
 LONGEST_ABSENCE = 0.6
 LIMIT = 300.0
+MOST_A_WORKER = 10_000
+"""More than a worker trains; what is above tells the workers apart."""
 
 
 def test_trainings_outlive_their_service(tmp_path: Path, record: Callable[[Row], None]) -> None:
     service = Service(tmp_path)
     with serving(service):
         workers = [start_worker(service, tmp_path, number) for number in range(WORKERS)]
-        kills = kill_again_and_again(service, workers)
+        kill_again_and_again(service)
+        (tmp_path / "enough").touch()
         outputs = [worker.communicate(timeout=LIMIT)[0] for worker in workers]
         assert [worker.returncode for worker in workers] == [0] * WORKERS, outputs
         done = subprocess.run(
@@ -38,18 +41,18 @@ def test_trainings_outlive_their_service(tmp_path: Path, record: Callable[[Row],
             timeout=LIMIT,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    assert kills == KILLS
-    trainings = [json.loads(line) for log in tmp_path.glob("*.log.json") for line in log.open()]
-    assert len(trainings) == TRAININGS
+    logs = [log.read_text().splitlines() for log in tmp_path.glob("*.log.json")]
+    trainings = [json.loads(line) for lines in logs for line in lines]
+    assert len(trainings) >= TRAININGS
     assert all(training["converged"] for training in trainings)
     alone = sum(training["trial_number"] is None for training in trainings)
-    assert 0 < alone < TRAININGS, "some had to begin without the service"
+    assert 0 < alone < len(trainings), "some had to begin without the service"
     kept = results_of(service.database)
     record(
         Row(
-            f"{kills} kills under {TRAININGS} trainings",
+            f"{KILLS} kills under trainings, {alone} of which begin alone",
             service.store,
-            TRAININGS,
+            len(trainings),
             len(trainings),
             lost=sum(kept[training["joules"]] == 0 for training in trainings),
             doubled=sum(count - 1 for count in kept.values()),
@@ -62,7 +65,7 @@ def test_trainings_outlive_their_service(tmp_path: Path, record: Callable[[Row],
 def start_worker(service: Service, folder: Path, number: int) -> subprocess.Popen[str]:
     """Start a process that trains one recurrence after the other."""
     each = TRAININGS // WORKERS
-    arguments = [service.url, f"chaos-{number % JOBS}", str(number * each), str(each)]
+    arguments = [service.url, f"chaos-{number % JOBS}", str(number * MOST_A_WORKER), str(each)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.recurring", *arguments, str(folder / f"{number}.log.json")],
         stdout=subprocess.PIPE,
@@ -77,17 +80,14 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"BATCHBANDIT_STATE_DIR": str(folder / "state"), "NO_PROXY": "127.0.0.1"}
 
 
-def kill_again_and_again(service: Service, workers: list[subprocess.Popen[str]]) -> int:
-    """Kill the service at random moments, and start it again, while trainings run; return how often."""
+def kill_again_and_again(service: Service) -> None:
+    """Kill the service at random moments, and start it again, while trainings run."""
     moments = random.Random(8)
-    for kills in range(KILLS):
+    for _ in range(KILLS):
         time.sleep(moments.uniform(0, LONGEST_LIFE))
-        if all(worker.poll() is not None for worker in workers):
-            return kills
         service.kill()
         time.sleep(moments.uniform(0, LONGEST_ABSENCE))
         service.start()
-    return KILLS
 
 
 def results_of(database: Path) -> Counter[float]:
