@@ -17,7 +17,7 @@ class Device:
     """Something whose energy is measured.
 
     ``identity`` is the same in every process that sees the device: a GPU's UUID, or for a CPU package the
-    host's name with the package's. ``max_power`` is in watts.
+    host's name with the package's. ``max_power`` is in watts, 0 where nothing states it.
     """
 
     identity: str
@@ -30,10 +30,11 @@ class Device:
 class Energy:
     """Energy since the meter's start, in joules; never negative, never less than what was read before.
 
-    ``source`` says where the figure comes from, as ``nvml-counter``, ``nvml-power``, ``amdsmi-counter``,
-    ``rapl`` or ``none``, more than one joined by ``+``. Where something could not be measured, ``flaw`` is a
-    sentence that says what, and ``joules`` is what was measured nevertheless: less than what was taken.
-    ``by_device`` has the joules by the device's identity.
+    ``source`` says where the figure comes from: ``nvml-counter``, ``nvml-power``, ``amdsmi-counter``,
+    ``amdsmi-power``, ``rapl``, ``monitor`` or ``none``, more than one joined by ``+``. One that ends in
+    ``-shared`` has what others draw from the same GPU in it. Where something could not be measured,
+    ``flaw`` is a sentence that says what, and ``joules`` is what was measured nevertheless: less than what
+    was taken. ``by_device`` has the joules by the device's identity.
     """
 
     joules: float
