@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from batchbandit import notices
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -147,6 +149,7 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [*RANK_VARIABLES, *(name for name in os.environ if name.startswith("BATCHBANDIT_"))]:
         if name not in {SERVE, REQUIRE_ALL}:
             monkeypatch.delenv(name, raising=False)
+    notices.say_once.cache_clear()
     folder = tmp_path / "state"
     monkeypatch.setenv("BATCHBANDIT_STATE_DIR", str(folder))
     return folder

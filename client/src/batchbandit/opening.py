@@ -13,7 +13,7 @@ from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NO_SOURCE, NoMeter
 from batchbandit.errors import InvalidJob
 from batchbandit.fleet import Fleet, assigned_elsewhere, check_divisible
-from batchbandit.log import log
+from batchbandit.notices import say_once
 from batchbandit.ranks import find_ranks
 from batchbandit.results import Results
 from batchbandit.service import PATIENCE_SECONDS, Service
@@ -190,7 +190,7 @@ def completed(job: JobSpec, fleet: Fleet, ranks: Ranks, meter: EnergyMeter) -> J
         raise InvalidJob("max_power is missing: the meter knows no devices, so name it, in watts.")
     if not is_measured and job.eta_knob > 0:
         if ranks.rank == 0:
-            log.warning("Nothing measures energy here, so the cost is time alone (eta_knob 0).")
+            say_once("Nothing measures energy here, so the cost is time alone (eta_knob 0).")
         job = replace(job, eta_knob=0.0)
     return replace(
         job,

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batchbandit.energy import amd, notices, rapl
+
+from batchbandit import notices
+from batchbandit.energy import amd, rapl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +64,6 @@ def _bare_machine(
     monkeypatch.setattr(amd, "DRIVER", tmp_path / "kfd")
     monkeypatch.setattr(rapl, "POWERCAP", tmp_path / "powercap")
     install(init_error=fake.LIBRARY_NOT_FOUND)
-    notices.forget()
+    notices.say_once.cache_clear()
     yield
-    notices.forget()
+    notices.say_once.cache_clear()

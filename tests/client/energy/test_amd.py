@@ -9,6 +9,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from batchbandit.energy import amd
 from batchbandit.energy.amd import find_amd
 from batchbandit.energy.probes import Unavailable

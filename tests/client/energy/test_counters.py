@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from batchbandit.energy.counters import LONGEST_GAP_SECONDS, Bridge, Reading, Tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from batchbandit.energy.counters import LONGEST_GAP_SECONDS, Bridge, Reading, Tally
 
 LIMIT = 300.0
 

@@ -9,6 +9,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from batchbandit.energy import rapl
 from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NoMeter

@@ -10,6 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from batchbandit.energy.measuring import measure
 
 if TYPE_CHECKING:

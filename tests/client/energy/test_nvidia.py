@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from batchbandit.energy.nvidia import find_nvidia
 from batchbandit.energy.probes import Unavailable
 from batchbandit.energy.sampling import Sampler

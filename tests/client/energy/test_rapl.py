@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from batchbandit.energy.probes import Unavailable
 from batchbandit.energy.rapl import find_rapl
 from batchbandit.energy.sampling import Sampler

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from batchbandit.energy import sampling
 from batchbandit.energy.meters import Device
 from batchbandit.energy.sampling import Sampler

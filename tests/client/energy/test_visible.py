@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from batchbandit.energy.visible import Choice, Gpu, Instance, names_indices, visible
 
 FIRST, SECOND = "GPU-11aa0000-0000", "GPU-11bb0000-0000"

@@ -8,6 +8,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from batchbandit.energy.windows import WindowMeter
 
 if TYPE_CHECKING:

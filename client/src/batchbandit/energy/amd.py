@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 from batchbandit.energy.meters import Device
-from batchbandit.energy.notices import warn_once
 from batchbandit.energy.probes import UNKNOWN_LIMIT_WATTS, Probes, Unavailable, UnknownGpu
 from batchbandit.energy.visible import Gpu, find, visible
+from batchbandit.notices import say_once
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -191,7 +191,7 @@ def _probes(smi: ModuleType, chosen: Sequence[Found], leave_out: Collection[str]
         raise Unavailable(f"{probes[0].device.model} tells neither its energy nor its power.")
     for probe in probes:
         if probe not in able:
-            warn_once(
+            say_once(
                 f"GPU {probe.device.identity} ({probe.device.model}) has no energy sensor of its own and is "
                 "left out: on cards of two dies the first one's covers both."
             )

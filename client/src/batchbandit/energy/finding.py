@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Callable
 
 from batchbandit.energy.amd import find_amd
 from batchbandit.energy.meters import NoMeter
-from batchbandit.energy.notices import warn_once
 from batchbandit.energy.nvidia import find_nvidia
 from batchbandit.energy.probes import Probes, Unavailable, UnknownGpu
 from batchbandit.energy.rapl import find_rapl
 from batchbandit.energy.sampling import Sampler
+from batchbandit.notices import say_once
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -63,7 +63,7 @@ def _asked(what: str, find: Callable[[], Probes]) -> Probes:
     except UnknownGpu:
         raise
     except Unavailable as reason:
-        warn_once(f"{what} cannot be measured: {reason}")
+        say_once(f"{what} cannot be measured: {reason}")
     except Exception as error:  # noqa: BLE001 - a broken driver must not keep a training from starting
-        warn_once(f"{what} cannot be measured: {type(error).__name__}: {error}")
+        say_once(f"{what} cannot be measured: {type(error).__name__}: {error}")
     return Probes()

@@ -20,9 +20,9 @@ import os
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from batchbandit.energy.meters import Device
-from batchbandit.energy.notices import warn_once
 from batchbandit.energy.probes import UNKNOWN_LIMIT_WATTS, Lost, Probes, Unavailable, UnknownGpu
 from batchbandit.energy.visible import Choice, Gpu, Instance, find, names_indices, visible
+from batchbandit.notices import say_once
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -160,7 +160,7 @@ def _probes(
         if probe.counter_source is None and probe.power_source is None:
             raise Unavailable(f"{probe.device.model} tells neither its energy nor its power.")
         if SHARED in (probe.counter_source or probe.power_source or ""):
-            warn_once(
+            say_once(
                 f"A MIG device has no energy sensor: GPU {probe.device.identity} is measured as a whole, "
                 "with what its other instances draw."
             )
@@ -207,7 +207,7 @@ def _shown(found: Sequence[Found], environ: Mapping[str, str]) -> list[Choice]:
     is_pci_order = environ.get("CUDA_DEVICE_ORDER", "").strip().upper() == "PCI_BUS_ID"
     is_mixed = len({one.model for one in found}) > 1
     if names_indices(value) and 0 < len(choices) < len(found) and is_mixed and not is_pci_order:
-        warn_once(
+        say_once(
             "CUDA_VISIBLE_DEVICES names GPUs by index, and CUDA may count those of different models in "
             "another order than NVML: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID, so that the "
             "right ones are measured."
