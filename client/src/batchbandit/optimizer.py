@@ -84,4 +84,4 @@ class BatchSizeOptimizer:
 def _meter(monitor: EnergyMeter | Monitor | None) -> EnergyMeter | None:
     if monitor is None or hasattr(monitor, "read"):
         return cast("EnergyMeter | None", monitor)
-    return WindowMeter(cast("Monitor", monitor))
+    return WindowMeter(monitor)
