@@ -113,10 +113,10 @@ def test_every_call_has_a_key_and_the_token(scripted: Scripted, service: Service
     assert [(seen.method, seen.path) for seen in scripted.seen] == [
         ("POST", "/jobs"),
         ("GET", "/jobs/batch_size?job_id=a%2Fb+c"),
-        ("POST", "/api/v1/jobs/a/b%20c/trials"),
+        ("POST", "/api/v1/jobs/a%2Fb%20c/trials"),
         ("POST", "/report"),
         ("PATCH", "/trials"),
-        ("PUT", "/api/v1/jobs/a/b%20c/trials/7/heartbeat"),
+        ("PUT", "/api/v1/jobs/a%2Fb%20c/trials/7/heartbeat"),
     ]
     keys = [seen.headers["Idempotency-Key"] for seen in scripted.seen]
     assert len(set(keys)) == len(keys)

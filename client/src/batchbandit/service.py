@@ -142,7 +142,7 @@ def new_key() -> str:
 
 
 def _path(job_id: str) -> str:
-    return f"/api/v1/jobs/{quote(job_id)}"
+    return f"/api/v1/jobs/{quote(job_id, safe='')}"
 
 
 def _accepted(answer: Answer) -> dict[str, Any]:
