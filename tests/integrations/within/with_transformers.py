@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DATA = [{"x": torch.tensor([float(x)]), "labels": torch.tensor([0.0])} for x in range(48)]
 
 
-class Model(torch.nn.Module):
+class Model(torch.nn.Module):  # type: ignore[misc]
     """A line, which remembers how large its batches were."""
 
     def __init__(self) -> None:
