@@ -6,6 +6,7 @@ scikit-learn. With several GPUs, start it with torchrun.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import lightning as L  # noqa: N812 - as its users write it
@@ -62,6 +63,7 @@ def main(url: str) -> None:
         model = Digits(scaled(0.02, JOB.default_batch_size, trial.batch_size))
         trainer = L.Trainer(
             max_epochs=JOB.max_epochs,
+            devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),  # one for each process of torchrun
             callbacks=[TrialCallback(trial, "val_accuracy")],
             logger=False,
             enable_checkpointing=False,

@@ -62,6 +62,7 @@ def main(url: str) -> None:
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
         )
         set_batch_size(arguments, trial)
         Trainer(

@@ -32,8 +32,8 @@ class Monitor:
         expected = self._trial.ranks.size
         if size != expected:
             raise OutOfOrder(
-                f"The framework trains in {size} processes, the trial was begun in {expected}: start the "
-                "script with torchrun, so that every process begins it."
+                f"The trial was begun by {expected} processes, and the framework trains in {size}: start the "
+                "script with torchrun, one process for each device that the framework uses."
             )
         if not self._has_begun:
             self._has_begun = True
