@@ -1,0 +1,1 @@
+"""A real PyTorch training that recurs against a real server: ``make demo-training``."""
