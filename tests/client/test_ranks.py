@@ -118,13 +118,14 @@ def test_a_killed_rank_is_said_to_be_missing_once_and_the_others_go_on(tmp_path:
 first = ranks.gather(ranks.rank)
 if ranks.rank == 2:
     os.kill(os.getpid(), signal.SIGKILL)
-print(json.dumps([first, ranks.gather(ranks.rank), ranks.share(ranks.rank + 5), ranks.gather(ranks.rank)]))
+said = [first, ranks.gather(ranks.rank), ranks.share(ranks.rank + 5)]
+print(json.dumps(said + [ranks.gather(ranks.rank) for _ in range(20)]))
 """
     processes = [started(WITH_PATIENCE + code, rank, 3, 2, folder=tmp_path) for rank in range(3)]
     ended = [(*process.communicate(timeout=LIMIT), process.returncode) for process in processes]
     assert [code for _, _, code in ended] == [0, 0, -9]
     for rank, (output, errors, _) in enumerate(ended[:2]):
-        assert json.loads(output) == [[0, 1, 2], [0, 1, None], 5, [0, 1, None]]
+        assert json.loads(output) == [[0, 1, 2], [0, 1, None], 5, *[[0, 1, None]] * 20]
         assert errors.count("goes on without rank 2") == 1, errors
         assert errors.splitlines() == [f"Rank {rank} goes on without rank 2, which is not heard of any more."]
 
@@ -193,6 +194,25 @@ print(json.dumps(said))
     expected = [[[training, 0], [0, 1, 2]] for training in range(3)]
     assert [printed(process) for process in processes] == [expected] * 3
     assert not list(tmp_path.glob("batchbandit-*"))
+
+
+def test_a_rank_that_has_given_up_is_let_into_the_next_training_alone(tmp_path: Path) -> None:
+    def ranks(rank: int, seconds: float) -> FolderRanks:
+        return FolderRanks(rank, 3, tmp_path, "run", patience_seconds=seconds)
+
+    def first() -> list[Any]:
+        return [ranks(0, LIMIT).share("first"), ranks(0, LIMIT).share("second")]
+
+    with ThreadPoolExecutor(3) as threads:
+        inviting = threads.submit(first)
+        assert ranks(1, 0.3).share("own") == "own"  # since rank 2 is not there yet
+        next_one = threads.submit(ranks(1, LIMIT).share, "own")
+        while not list(tmp_path.glob("*-hello-1-*")):
+            time.sleep(0.001)
+        time.sleep(0.3)
+        assert [ranks(2, LIMIT).share("own") for _ in range(2)] == ["first", "second"]
+        assert next_one.result() == "second"
+        assert inviting.result() == ["first", "second"]
 
 
 def test_a_rank_that_nobody_meets_goes_on_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -285,6 +305,7 @@ BY_MPIRUN = {
         (IN_AN_ALLOCATION, None),
         (IN_A_BATCH_SCRIPT, None),
         (IN_ITS_SHELL, None),
+        ({**IN_A_BATCH_SCRIPT, "SLURM_STEP_ID": str(0xFFFFFFFB)}, None),
         ({**BY_SRUN, "RANK": "0", "WORLD_SIZE": "1"}, None),
         (BY_SRUN, Place(3, 4, "17/2", is_one_host=True)),
         ({**BY_SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, None),
