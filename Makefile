@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENT := build/client/check
+TRAINING := build/training
 BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow check format demo bench bench-reference soak fuzz clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,12 +31,16 @@ test-faults: $(VENV)/.installed
 	$(if $(LONG),BATCHBANDIT_LONG_FAULTS=1) $(BIN)/python -m pytest tests/faults
 
 # The benchmarks' own tests: that they run, and write what they say.
-test-benchmarks: $(VENV)/.installed
+test-benchmarks: $(VENV)/.installed $(TRAINING)/.installed
 	$(BIN)/python -m pytest tests/benchmarks
 
 # With the reference's own client, which is installed from the registry into build/reference.
 test-reference: $(VENV)/.installed
 	BATCHBANDIT_REFERENCE=1 $(BIN)/python -m pytest tests/service/access/test_reference_client.py
+
+# With PyTorch, Lightning, Transformers and Keras, which are installed from the registry into build/training.
+test-integrations: $(VENV)/.installed $(TRAINING)/.installed
+	$(BIN)/python -m pytest tests/integrations
 
 # With Airflow, which is installed from the registry into build/airflow, and imports the client's example.
 test-airflow: $(VENV)/.installed
@@ -57,6 +62,14 @@ format: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)')
 
+# A real training recurs 40 times: does it end on the cheapest batch size? make demo-training SHORT=1 does less.
+demo-training: $(VENV)/.installed $(TRAINING)/.installed
+	@$(TRAINING)/bin/python -m benchmarks.training.demo $(if $(SHORT),--short)
+
+# How often that holds, over 200 random streams; on what the search of demo-training has kept.
+demo-training-chances: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.training.chances $(if $(SHORT),--short)
+
 # make bench BENCH='--quick --only http' measures less; the report is in build/bench.
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.report $(BENCH)
@@ -76,6 +89,13 @@ fuzz: $(VENV)/.fuzz
 $(CLIENT)/.installed: client/pyproject.toml
 	$(PYTHON) -m venv --clear $(CLIENT)
 	$(CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --editable './client[check]'
+	@touch $@
+
+# PyTorch and the frameworks on it, in an environment of their own with the client.
+$(TRAINING)/.installed: client/pyproject.toml
+	$(PYTHON) -m venv --clear $(TRAINING)
+	$(TRAINING)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 lightning transformers \
+		accelerate keras scikit-learn msgspec pytest --editable ./client
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed

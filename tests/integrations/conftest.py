@@ -11,7 +11,7 @@ from benchmarks.server import Server, running_server
 from tests.skips import skip_without
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ROOT / "build" / "integrations" / "bin"
+PROGRAMS = ROOT / "build" / "training" / "bin"
 LIMIT = 300.0
 """Seconds after which what runs there hangs."""
 RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -30,7 +30,7 @@ def server() -> Iterator[Server]:
 def run(tmp_path: Path) -> Run:
     """Return what runs a program of the frameworks' environment, and returns what it printed."""
     if not (PROGRAMS / "python").exists():
-        skip_without("the frameworks are not in build/integrations: run make test-integrations")
+        skip_without("the frameworks are not in build/training: run make test-integrations")
 
     def printed(program: str, *arguments: str | Path) -> str:
         variables = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
