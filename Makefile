@@ -107,4 +107,4 @@ $(VENV)/.fuzz: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info client/src/*.egg-info core/kernels/*.c core/kernels/*.so
+	rm -rf $(VENV) build dist client/build *.egg-info client/src/*.egg-info core/kernels/*.c core/kernels/*.so

@@ -3,7 +3,7 @@
     python tests/client/run.py [PYTHON ...]
 
 Without names of interpreters: on one of each version that `python3.X` on the path or pyenv has.
-Exit codes: 0 all passed on all; 1 some failed; 2 there is no interpreter to run them on.
+Exit codes: 0 all passed on all; 1 some failed; 2 there is nothing to run them on, or what is named is none.
 """
 
 # ruff: noqa: T201  (what it prints is its product)
@@ -39,7 +39,11 @@ class Outcome(NamedTuple):
 
 def main(names: list[str]) -> int:
     """Run the tests on the interpreters named, or else on those found; print what each said."""
-    interpreters = find(names or [*candidates()])
+    interpreters = find(names or candidates())
+    unfit = [name for name in names if version_of(name) not in VERSIONS]
+    if unfit:
+        print(f"no Python of {VERSIONS[0]} to {VERSIONS[-1]}:", *unfit, file=sys.stderr)
+        return 2
     if not interpreters:
         print(f"no Python of {VERSIONS[0]} to {VERSIONS[-1]} runs here", file=sys.stderr)
         return 2

@@ -17,7 +17,7 @@ import pytest
 from batchbandit import doctor
 from batchbandit.addresses import Address
 from batchbandit.commands import main
-from batchbandit.energy.meters import Device, Energy
+from batchbandit.energy.meters import Device, Energy, NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,15 +32,16 @@ class Meter:
 
     devices: Sequence[Device] = (Device("GPU-1", "V100", 300.0),)
 
-    def __init__(self, flaw: str | None = None) -> None:
+    def __init__(self, flaw: str | None = None, source: str = "nvml-counter") -> None:
         self.flaw = flaw
+        self.source = source
 
     def start(self) -> None:
         """Do nothing."""
 
     def read(self) -> Energy:
         """Return some joules."""
-        return Energy(100.0, "nvml-counter", self.flaw)
+        return Energy(100.0, self.source, self.flaw)
 
     def close(self) -> None:
         """Do nothing."""
@@ -152,6 +153,34 @@ def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert "energy   nvml-counter: " in told
     assert "V100, up to 300 W, GPU-1" in told
     assert "power limits can" in told
+
+
+@pytest.mark.parametrize("source", ["amdsmi-counter", "nvml-counter-shared", "rapl", "none"])
+def test_nothing_is_said_of_power_limits_that_a_training_leaves_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    monkeypatch.setattr(doctor, "find_meter", lambda **_: Meter(source=source))
+    monkeypatch.setattr(doctor, "MEASURING_SECONDS", 0.01)
+    assert main(["doctor"]) == 0
+    assert "power limits" not in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["measured"]["may_limit_power"] is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [(-1.5, "agree to 2 seconds"), (0.5, "agree to 2 seconds"), (3.0, "3 s ahead"), (-60.0, "60 s behind")],
+)
+def test_clocks_agree_as_nearly_as_answers_are_dated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ahead: float, said: str
+) -> None:
+    answers = doctor.Service("http://bandit", "1", True, True, 0.001, ahead)  # noqa: FBT003 -- ready, lets in
+    monkeypatch.setattr(doctor, "ask", lambda *_: answers)
+    monkeypatch.setattr(doctor, "find_meter", lambda **_: NoMeter())
+    assert main(["doctor", "http://bandit"]) == 0
+    told = capsys.readouterr().out
+    assert said in told
+    assert "neither NVML nor amdsmi shows a GPU" in told
 
 
 def test_a_gpu_that_is_not_measured_as_it_should_is_a_problem(

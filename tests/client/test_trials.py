@@ -293,6 +293,7 @@ def test_a_refused_job_trains_all_the_same_and_says_why(
     trial = trained(server.url, changed, 0.1, 0.6)
     assert trial.converged
     assert "409" in str(trial.fallback)
+    assert trial.message.startswith("Decided without the service: ")
     assert any("409" in record.getMessage() for record in caplog.records)
     assert Spool.open().waiting() == []
     assert len(trials(server.database, job)) == 1

@@ -72,7 +72,9 @@ def ask(
 def _fallback(job: JobSpec, best: int | None, asked: Asked) -> Suggestion:
     size = job.default_batch_size if best is None else best
     choice = "the default" if best is None else "the cheapest that this machine knows"
-    log.warning("Training with batch size %d, %s, since nobody could be asked: %s", size, choice, asked.error)
+    log.warning(
+        "Training with batch size %d, %s, since the service has named none: %s", size, choice, asked.error
+    )
     return Suggestion(size, None, str(asked.error))
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 URL = "BATCHBANDIT_URL"
 """The environment variable with the service's address, where a command has none."""
+CLOCKS_AGREE_SECONDS = 2
+"""An answer is dated in whole seconds, by some servers once a second: nearer than that nothing is known."""
 PATIENCE_SECONDS = 10.0
 """How long each call of a delivery is repeated before the service is taken to be away."""
 
@@ -121,12 +123,13 @@ def _energy(found: Examination) -> Iterator[str]:
     measured = found.measured
     if not measured.devices:
         yield "energy   nothing measures it here: the cost of a training is time alone"
+        yield "         neither NVML nor amdsmi shows a GPU, and no CPU counters can be read"
         return
     yield f"energy   {measured.source}: {measured.watts:.1f} W at the moment"
     for device in measured.devices:
         highest = f"up to {device.max_power:.0f} W" if device.max_power else "no highest power known"
         yield f"         {device.model}, {highest}, {device.identity}"
-    if any(device.is_gpu for device in measured.devices):
+    if measured.may_limit_power is not None:
         may = (
             "can be set"
             if measured.may_limit_power
@@ -150,6 +153,6 @@ def _service(found: Examination) -> Iterator[str]:
 def _clock(seconds_ahead: float | None) -> str:
     if seconds_ahead is None:
         return ""
-    if abs(seconds_ahead) <= 1:
-        return ", the clocks agree to a second"
+    if abs(seconds_ahead) <= CLOCKS_AGREE_SECONDS:
+        return f", the clocks agree to {CLOCKS_AGREE_SECONDS} seconds"
     return f", its clock is {abs(seconds_ahead):.0f} s {'ahead' if seconds_ahead > 0 else 'behind'}"

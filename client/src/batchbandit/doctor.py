@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchbandit.energy.finding import find_meter
+from batchbandit.energy.nvidia import COUNTER, POWER
 from batchbandit.errors import OutOfOrder
 from batchbandit.folders import VARIABLE, state_folder
 from batchbandit.journals import REFUSED
@@ -39,6 +40,8 @@ LARGEST_OFFSET_SECONDS = 5.0
 """By how much clocks may differ before it is worth knowing."""
 CHOOSING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """The variables that choose among GPUs."""
+LIMITED = frozenset((COUNTER, POWER))
+"""The sources of devices whose power limit a training may set: NVIDIA's GPUs that are not divided."""
 SYS_ADMIN = 1 << 21
 """The bit of the capability that NVIDIA's driver asks for before it sets a power limit."""
 STATUS = Path("/proc/self/status")
@@ -60,12 +63,15 @@ class Machine:
 
 @dataclass(frozen=True)
 class Measured:
-    """The devices that can be measured, what they draw together, and whether power limits can be set."""
+    """The devices that can be measured, and what they draw together.
+
+    ``may_limit_power`` says whether power limits can be set, None where no device has one of its own.
+    """
 
     devices: Sequence[Device]
     source: str
     watts: float
-    may_limit_power: bool
+    may_limit_power: bool | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class State:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that answers. Its clock is so many seconds ahead of this machine's, give or take one."""
+    """A service that answers. Its clock is so many seconds ahead of this machine's, give or take two."""
 
     url: str
     version: str
@@ -148,7 +154,9 @@ def measure(problems: list[str]) -> Measured:
         meter.close()
     if energy.flaw is not None:
         problems.append(f"Energy is not measured as it should be: {energy.flaw}")
-    return Measured(meter.devices, energy.source, energy.joules / seconds, may_limit_power())
+    has_limit = not LIMITED.isdisjoint(energy.source.split("+"))
+    may_limit = may_limit_power() if has_limit else None
+    return Measured(meter.devices, energy.source, energy.joules / seconds, may_limit)
 
 
 def may_limit_power(status: Path = STATUS) -> bool:
@@ -188,11 +196,12 @@ def look_into_state(problems: list[str]) -> State | None:
     spool = folder / FOLDER
     waiting = len(Spool(folder).waiting())
     state = State(str(folder), waiting, _count(spool / REFUSED), _count(spool / UNREADABLE))
-    if state.refused or state.unreadable:
-        problems.append(
-            f"The service did not take the reports of {state.refused + state.unreadable} trainings: the .txt "
-            f"files in {spool / REFUSED} and {spool / UNREADABLE} say why; delete what is of no use."
-        )
+    for count, kept in ((state.refused, spool / REFUSED), (state.unreadable, spool / UNREADABLE)):
+        if count:
+            problems.append(
+                f"{kept} has reports that were not taken ({count}): the .txt file beside each says why; "
+                "delete what is of no use."
+            )
     return state
 
 

@@ -176,8 +176,9 @@ def _number(name: str, value: object, least: float, most: float, *, is_open: boo
     if not math.isfinite(number):
         raise InvalidJob(f"{name} is {number}; it must be finite.")
     if number < least or number > most or (is_open and number == least):
-        since = "above" if is_open else "from"
-        raise InvalidJob(f"{name} is {number:g}; it must be {since} {least:g} to {most:g}.")
+        since = "above" if is_open else "at least"
+        until = "" if math.isinf(most) else f" and at most {most:g}"
+        raise InvalidJob(f"{name} is {number:g}; it must be {since} {least:g}{until}.")
     return number
 
 

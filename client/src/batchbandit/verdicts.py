@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from batchbandit.jobs import JobSpec
 
-AWAY = "The service is away"
+ALONE = "Decided without the service"
 
 
 class Verdict(NamedTuple):
@@ -24,8 +24,8 @@ def own_verdict(job: JobSpec, metric: float, epoch: int) -> Verdict:
         metric >= job.target_metric if job.higher_is_better_metric else metric <= job.target_metric
     )
     if has_converged:
-        return Verdict(stop_train=True, converged=True, message=f"{AWAY}; the target is reached")
+        return Verdict(stop_train=True, converged=True, message=f"{ALONE}: the target is reached")
     if epoch >= job.max_epochs:
-        sentence = f"{AWAY}; the target is not reached within {job.max_epochs} epochs"
+        sentence = f"{ALONE}: the target is not reached within {job.max_epochs} epochs"
         return Verdict(stop_train=True, converged=False, message=sentence)
-    return Verdict(stop_train=False, converged=False, message=f"{AWAY}; keep training")
+    return Verdict(stop_train=False, converged=False, message=f"{ALONE}: keep training")
