@@ -287,6 +287,7 @@ BY_TORCHRUN = {
     "MASTER_ADDR": "a",
     "MASTER_PORT": "29500",
 }
+IN_A_POD = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "job-master-0", "MASTER_PORT": "23456"}
 BY_MPIRUN = {
     "OMPI_COMM_WORLD_RANK": "1",
     "OMPI_COMM_WORLD_SIZE": "2",
@@ -314,6 +315,8 @@ BY_MPIRUN = {
         ({**BY_SRUN, **BY_TORCHRUN}, Place(5, 8, "none/a/29500", is_one_host=False)),
         ({**BY_TORCHRUN, "LOCAL_WORLD_SIZE": "8"}, Place(5, 8, "none/a/29500", is_one_host=True)),
         ({"RANK": "1", "WORLD_SIZE": "2"}, Place(1, 2, None, is_one_host=True)),
+        (IN_A_POD, Place(1, 2, "job-master-0/23456", is_one_host=False)),
+        ({**IN_A_POD, "MASTER_ADDR": "127.0.0.1"}, Place(1, 2, "127.0.0.1/23456", is_one_host=True)),
         (BY_MPIRUN, Place(1, 2, "prterun-a-99@1", is_one_host=True)),
         ({**BY_MPIRUN, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, Place(1, 2, "prterun-a-99@1", is_one_host=False)),
     ],
