@@ -157,6 +157,26 @@ print(json.dumps([first, ranks.share("own")]))
     processes[0].communicate(timeout=LIMIT)
 
 
+def test_a_forked_child_that_ends_has_not_left(tmp_path: Path) -> None:
+    code = """
+first = ranks.gather(ranks.rank)
+if ranks.rank == 0:
+    child = os.fork()
+    if child == 0:
+        raise SystemExit
+    os.waitpid(child, 0)
+    Path("child-ended").touch()
+while not Path("child-ended").exists():
+    pass
+if ranks.rank == 0:
+    import time
+    time.sleep(0.3)
+print(json.dumps([first, ranks.share(ranks.rank)]))
+"""
+    processes = [started(WITH_PATIENCE + code, rank, 2, 60, folder=tmp_path) for rank in range(2)]
+    assert [printed(process) for process in processes] == [[[0, 1], 0]] * 2
+
+
 def test_what_a_missing_rank_says_later_is_heard(tmp_path: Path) -> None:
     slow = f"""
 {WHEN_ALL_ARE_STARTED}
@@ -287,6 +307,7 @@ BY_TORCHRUN = {
     "MASTER_ADDR": "a",
     "MASTER_PORT": "29500",
 }
+IN_A_POD = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "job-master-0", "MASTER_PORT": "23456"}
 BY_MPIRUN = {
     "OMPI_COMM_WORLD_RANK": "1",
     "OMPI_COMM_WORLD_SIZE": "2",
@@ -315,6 +336,8 @@ BY_MPIRUN = {
         ({**BY_SRUN, **BY_TORCHRUN}, Place(5, 8, "none/a/29500", is_one_host=False)),
         ({**BY_TORCHRUN, "LOCAL_WORLD_SIZE": "8"}, Place(5, 8, "none/a/29500", is_one_host=True)),
         ({"RANK": "1", "WORLD_SIZE": "2"}, Place(1, 2, None, is_one_host=True)),
+        (IN_A_POD, Place(1, 2, "job-master-0/23456", is_one_host=False)),
+        ({**IN_A_POD, "MASTER_ADDR": "127.0.0.1"}, Place(1, 2, "127.0.0.1/23456", is_one_host=True)),
         (BY_MPIRUN, Place(1, 2, "prterun-a-99@1", is_one_host=True)),
         ({**BY_MPIRUN, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, Place(1, 2, "prterun-a-99@1", is_one_host=False)),
     ],
@@ -492,11 +515,12 @@ def test_over_nccl_each_rank_uses_a_gpu_of_its_own(
     assert distributed.cuda.current == before
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError])  # of a peer that is gone, a group destroyed
 def test_a_collective_that_fails_is_said_once_and_is_the_last(
-    distributed: FakeDistributed, caplog: pytest.LogCaptureFixture
+    distributed: FakeDistributed, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
     ranks = TorchRanks()
-    distributed.error = RuntimeError("Connection closed by peer")
+    distributed.error = kind("Connection closed by peer")
     assert [ranks.share("own"), ranks.share("own")] == ["own", "own"]
     assert ranks.gather(7) == [7 if rank == 3 else None for rank in range(8)]
     assert len(distributed.used) == 1

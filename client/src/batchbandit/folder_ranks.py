@@ -99,7 +99,7 @@ class FolderRanks:
         except OSError as error:
             self._go_on_alone(error)
         if self._session is not None:
-            atexit.register(self._leave, self._session)
+            atexit.register(self._leave, self._session, os.getpid())
 
     def _send(self, value: Any) -> None:  # noqa: ANN401 - JSON
         if self._session is None:
@@ -164,8 +164,10 @@ class FolderRanks:
         self._miss(0)
         return None
 
-    def _leave(self, session: Path) -> None:
-        """Say that this rank has left; the last one removes the session."""
+    def _leave(self, session: Path, process: int) -> None:
+        """Say that this rank has left; the last one removes the session. A forked child is no rank."""
+        if os.getpid() != process:
+            return
         with suppress(OSError):
             (session / f"gone-{self.rank}").touch()
             if {f"gone-{rank}" for rank in range(self.size)} <= _names(session):

@@ -1,4 +1,4 @@
-"""A process that sets the power limits of GPUs, and restores them whatever becomes of the training.
+"""A process that sets the power limits of GPUs, and restores them however the training ends.
 
 Only a process of its own can restore a limit after a kill -9. It alone changes limits, so that none is set
 after it has restored them. It and the training say a line of JSON each in turn::
@@ -25,19 +25,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# What the training's machine may lack is imported where it is used: this module is also imported there.
-# ruff: noqa: PLC0415
+from batchbandit.folders import make
+from batchbandit.locks import hold
+from batchbandit.power_guard import Unsettable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
+
+    from batchbandit.locks import Held
 
 PARENT_SECONDS = 0.2
 """How often it looks whether its parent is still there."""
-
-
-class Unsettable(Exception):
-    """A power limit that cannot be set or restored; the sentence says why."""
+ROUNDING = 1000
+"""Milliwatts by which a limit may differ from the one that was set, as drivers round."""
 
 
 class _Gpu:
@@ -52,40 +53,37 @@ class _Gpu:
         self._identity = identity
         if not identity.startswith("GPU-"):
             raise Unsettable(f"{identity} is not an NVIDIA GPU, or only a part of one")
-        self._note = _locked(folder / f"{identity}.limit", identity)
+        self._lock = _locked(folder / f"{identity}.limit", identity)
         try:
             self._handle = nvml.nvmlDeviceGetHandleByUUID(identity)
             if _is_divided(nvml, self._handle):
                 raise Unsettable(f"{identity} is divided (MIG), and its parts have one limit")
             self.lowest: int = nvml.nvmlDeviceGetPowerManagementLimitConstraints(self._handle)[0]
-            now = self._limit()
+            self.found = self._limit()
         except nvml.NVMLError as error:
             raise Unsettable(self._sentence(error)) from None
-        # A note is of a guardian that was killed; another limit than the one it set is somebody else's.
-        noted = _noted(self._note)
-        self.found = now
-        self._ours: int | None = None
-        if noted is not None and noted[1] == now:
-            self.found, self._ours = noted
+        # A note is of a guardian that was killed; another limit than those it set is somebody else's.
+        self._ours = [self.found]
+        noted = _noted(self._lock.descriptor)
+        if _is_among(self.found, noted[1:]):
+            self.found = noted[0]
 
     def set(self, milliwatts: int) -> None:
         """Set the limit; raises Unsettable."""
         try:
-            self._write(milliwatts)
+            self._ours = [self._ours[-1], milliwatts]  # it may be killed before or after it sets the new one
+            self._write()
             self._nvml.nvmlDeviceSetPowerManagementLimit(self._handle, milliwatts)
-            self._ours = self._limit()
-            if self._ours != milliwatts:  # rounded by the driver
-                self._write(self._ours)
         except (OSError, self._nvml.NVMLError) as error:
             raise Unsettable(self._sentence(error)) from None
 
     def restore(self) -> str:
         """Set the limit that was found, unless somebody else has set one; return what went wrong, if so."""
         try:
-            if self._ours is not None and self._limit() == self._ours:
+            now = self._limit()
+            if now != self.found and _is_among(now, self._ours):
                 self._nvml.nvmlDeviceSetPowerManagementLimit(self._handle, self.found)
-            self._ours = None
-            os.ftruncate(self._note, 0)
+            os.ftruncate(self._lock.descriptor, 0)
         except (OSError, self._nvml.NVMLError) as error:
             command = f"nvidia-smi -i {self._identity} -pl {self.found / 1000:g}"
             return f"{self._sentence(error)}; {command} restores it"
@@ -94,8 +92,9 @@ class _Gpu:
     def _limit(self) -> int:
         return int(self._nvml.nvmlDeviceGetPowerManagementLimit(self._handle))
 
-    def _write(self, ours: int) -> None:
-        os.pwrite(self._note, f"{self.found:12d} {ours:12d}\n".encode(), 0)  # always as long: never torn
+    def _write(self) -> None:
+        note = "".join(f"{limit:12d} " for limit in (self.found, *self._ours))
+        os.pwrite(self._lock.descriptor, note.encode(), 0)  # always as long: never torn
 
     def _sentence(self, error: Exception) -> str:
         if isinstance(error, self._nvml.NVMLError_NoPermission):
@@ -103,28 +102,30 @@ class _Gpu:
         return f"{self._identity}: {error}"
 
 
-def _locked(path: Path, identity: str) -> int:
-    """Return a file that is locked until this process ends."""
-    import fcntl
-
+def _locked(path: Path, identity: str) -> Held:
+    """Lock a file until this process ends."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Unsettable(f"another training sets that of {identity}") from None
+        make(path.parent)
+        held = hold(path, os.O_CREAT | os.O_NOFOLLOW)
     except OSError as error:
         raise Unsettable(f"what is to be restored cannot be noted: {error}") from None
-    return file
+    if held is None:
+        raise Unsettable(f"another training sets that of {identity}")
+    if not held.is_locked:
+        raise Unsettable(f"{path} cannot be locked there")
+    return held
 
 
-def _noted(file: int) -> tuple[int, int] | None:
-    """Return the limits found and set that a guardian has left; None where it has restored them."""
+def _noted(file: int) -> list[int]:
+    """Return the limits found and set that a guardian has left; none where it has restored them."""
     try:
-        found, ours = os.pread(file, 100, 0).split()
-        return int(found), int(ours)
+        return [int(limit) for limit in os.pread(file, 100, 0).split()]
     except (OSError, ValueError):
-        return None
+        return []
+
+
+def _is_among(limit: int, limits: Iterable[int]) -> bool:
+    return any(abs(limit - each) < ROUNDING for each in limits)
 
 
 def _is_divided(nvml: ModuleType, handle: object) -> bool:
@@ -137,14 +138,21 @@ def _is_divided(nvml: ModuleType, handle: object) -> bool:
 def _taken(identities: Sequence[str], folder: Path) -> list[_Gpu]:
     """Return the GPUs, locked; raises Unsettable."""
     try:
-        import pynvml
+        import pynvml  # noqa: PLC0415 - the training's machine may lack it
     except ImportError:
         raise Unsettable("nvidia-ml-py is not installed") from None
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         raise Unsettable(f"NVML does not start: {error}") from None
-    return [_Gpu(pynvml, identity, folder) for identity in identities]
+    gpus: list[_Gpu] = []
+    try:
+        for identity in identities:
+            gpus.append(_Gpu(pynvml, identity, folder))  # noqa: PERF401 - those before one that fails matter
+    except Unsettable:
+        _restored(gpus)  # what a guardian that was killed has left
+        raise
+    return gpus
 
 
 def _serve(gpus: Sequence[_Gpu], parent: int) -> None:

@@ -9,6 +9,7 @@ from batchbandit.errors import OutOfOrder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+LOCAL_HOSTS = frozenset(("localhost", "127.0.0.1", "::1"))
 FIRST_SPECIAL_STEP = 0xFFFFFFF0
 """Slurm's own steps have numbers from here: of a batch script, of the shell of an allocation."""
 
@@ -17,7 +18,8 @@ class Place(NamedTuple):
     """This process among those of its training.
 
     ``run`` is the same text for all of them and for no other training that begins meanwhile, None where
-    nothing names one. ``is_one_host`` is False where the launcher says that they are on more than one.
+    nothing names one. ``is_one_host`` is False where the launcher says that they are on more than one, or
+    does not say and has another host for their master.
     """
 
     rank: int
@@ -97,7 +99,9 @@ def _run(launcher: _Launcher, environment: Mapping[str, str]) -> str | None:
 def _is_one_host(launcher: _Launcher, environment: Mapping[str, str], size: int) -> bool:
     if launcher.local_size in environment:
         return _integer(environment, launcher.local_size) >= size
-    return _integer(environment, "SLURM_STEP_NUM_NODES", 1) <= 1
+    if "SLURM_STEP_NUM_NODES" in environment:
+        return _integer(environment, "SLURM_STEP_NUM_NODES", 1) <= 1
+    return environment.get("MASTER_ADDR", "localhost") in LOCAL_HOSTS  # a PyTorchJob's pods know no more
 
 
 def _integer(environment: Mapping[str, str], name: str, default: int | None = None) -> int:

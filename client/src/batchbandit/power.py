@@ -8,9 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchbandit.energy.meters import NO_SOURCE
-from batchbandit.guardian import Unsettable
 from batchbandit.log import log
-from batchbandit.power_guard import Guardian
+from batchbandit.power_guard import Guardian, Unsettable
 from batchbandit.power_profile import Memory, Profile, Stretch, Terms, limits_between
 
 if TYPE_CHECKING:
@@ -43,7 +42,8 @@ class PowerLimit:
 
     Args:
         terms: What the limit is chosen for.
-        meter: Measures the devices of this rank; it may be started anew while ``drop`` is called.
+        meter: Measures the devices of this rank, none of which another rank measures, be it none at all; it
+            may be started anew while ``drop`` is called.
         ranks: The processes of the training.
         folder: The state folder, which remembers profiles and limits to restore; None where there is none.
         warmup_seconds: How long GPUs settle at a limit, at least; above 0.
@@ -77,7 +77,6 @@ class PowerLimit:
         self._window_seconds = window_seconds
         self._remembers = remembers
         self._clock = clock
-        self._mine: frozenset[str] = frozenset()
         self._guardian: Guardian | None = None
         self._memory: Memory | None = None
         self._profile: Profile | None = None
@@ -107,6 +106,9 @@ class PowerLimit:
             self._begin()
         except Unsettable as error:
             self._give_up(error)
+        except BaseException:  # the block is not entered, so that nobody will leave it
+            self.close()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -153,11 +155,8 @@ class PowerLimit:
 
     def _begin(self) -> None:
         """Find out what is allowed, and set the limit that is remembered or else the first to try."""
-        self._together(self._check)
-        seen = self._together(lambda: [device.identity for device in self._meter.devices])
-        # A GPU that more ranks than one see belongs to the lowest of them.
-        others = {identity for rank in seen[: self._ranks.rank] for identity in rank}
-        self._mine = frozenset(seen[self._ranks.rank]) - others
+        if set(self._together(self._checked_source)) == {NO_SOURCE}:
+            raise Unsettable("no energy is measured")
         ranges = [each for ranges in self._together(self._guard) for each in ranges]
         if not ranges:
             raise Unsettable("no GPU is measured")
@@ -179,18 +178,17 @@ class PowerLimit:
         self._set(profile.limit)
         self._profile = profile
 
-    def _check(self) -> None:
+    def _checked_source(self) -> str:
         if self._terms.eta == 0:
             raise Unsettable("with eta_knob 0 energy costs nothing")
         if self._folder is None:
             raise Unsettable("no folder can be written that would note what is to be restored")
-        if self._meter.read().source == NO_SOURCE:
-            raise Unsettable("no energy is measured")
+        return self._meter.read().source
 
     def _guard(self) -> list[list[float]]:
-        mine = [each.identity for each in self._meter.devices if each.is_gpu and each.identity in self._mine]
-        if mine and self._folder is not None:
-            self._guardian = Guardian(mine, self._folder)
+        gpus = [device.identity for device in self._meter.devices if device.is_gpu]
+        if gpus and self._folder is not None:
+            self._guardian = Guardian(gpus, self._folder)
         return [list(each) for each in self._guardian.ranges] if self._guardian is not None else []
 
     def _set(self, limit: float) -> None:
@@ -234,14 +232,12 @@ class PowerLimit:
         now = self._clock()
         energy = self._meter.read()
         self._flaw = self._flaw or energy.flaw
-        if not energy.by_device:
-            return now, energy.joules
-        return now, sum(joules for each, joules in energy.by_device.items() if each in self._mine)
+        return now, energy.joules
 
     def _joules(self) -> float:
         if self._flaw is not None:
             raise Unsettable(self._flaw.rstrip("."))
-        if self._mine and self._stretch.joules <= 0:
+        if self._meter.devices and self._stretch.joules <= 0:
             raise Unsettable(f"no energy was measured in {self._stretch.seconds:.1f} seconds")
         return self._stretch.joules
 

@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batchbandit.guardian import Unsettable
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +18,10 @@ START_SECONDS = 60.0
 """How long a guardian may take to start: without persistence mode a driver loads for seconds each GPU."""
 ANSWER_SECONDS = 20.0
 """How long it may take for a command, and to end."""
+
+
+class Unsettable(Exception):
+    """A power limit that cannot be set or restored; the sentence says why."""
 
 
 class Gone(Unsettable):

@@ -53,8 +53,9 @@ def cost_of_step(measured: Measured, eta: float, max_power: float) -> float:
 
 def limits_between(lowest: float, highest: float) -> list[float]:
     """Return the limits to try from the highest down, none below the lowest, all in watts."""
+    lowest = min(lowest, highest)
     step = max(LEAST_STEP, 5.0 * math.ceil((highest - lowest) / MOST_STEPS / 5.0))
-    return [highest - number * step for number in range(int(max(0.0, highest - lowest) / step) + 1)]
+    return [max(lowest, highest - number * step) for number in range(int((highest - lowest) / step) + 1)]
 
 
 class Profile:

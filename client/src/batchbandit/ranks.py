@@ -88,7 +88,7 @@ class TorchRanks:
         try:
             with self._its_gpu():
                 self._distributed.broadcast_object_list(values, src=self._root, group=self._group)
-        except RuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - a group that is destroyed raises others than one that fails
             self._go_on_alone(error)
             return value
         return values[0]
@@ -102,7 +102,7 @@ class TorchRanks:
         try:
             with self._its_gpu():
                 self._distributed.all_gather_object(values, value, group=self._group)
-        except RuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - the same
             self._go_on_alone(error)
             return own
         return values
@@ -118,7 +118,7 @@ class TorchRanks:
         is_seen = int(local_rank) < cuda.device_count()  # else each rank sees no GPU but its own
         return cuda.device(int(local_rank)) if is_seen else nullcontext()
 
-    def _go_on_alone(self, error: RuntimeError) -> None:
+    def _go_on_alone(self, error: Exception) -> None:
         self._is_alone = True
         log.warning("Rank %d goes on alone: torch.distributed failed: %s", self.rank, error)
 

@@ -143,6 +143,7 @@ def library(gpus: list[Gpu], *, init_error: int | None = None) -> types.ModuleTy
     module: Any = types.ModuleType("pynvml")
     module.references = 0
     module.calls = 0
+    module.driver = "570.133.20"
     module.NVMLError = NVMLError
 
     def init() -> None:
@@ -195,6 +196,7 @@ def library(gpus: list[Gpu], *, init_error: int | None = None) -> types.ModuleTy
     module.nvmlInit = init
     module.nvmlShutdown = shut_down
     functions: dict[str, Callable[..., Any]] = {
+        "nvmlSystemGetDriverVersion": lambda: module.driver,
         "nvmlDeviceGetCount": lambda: len(gpus),
         "nvmlDeviceGetHandleByIndex": by_index,
         "nvmlDeviceGetHandleByUUID": by_uuid,

@@ -333,11 +333,35 @@ def test_two_mig_devices_of_a_gpu_are_measured_once_as_the_whole_and_told(
     assert "other instances" in caplog.text
 
 
-def test_a_gpu_in_mig_mode_that_is_shown_whole_hides_the_others(fake: Any, machine: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("value", "with_new_driver", "with_old_driver"),
+    [
+        (None, ["GPU-aa", "GPU-ab", "GPU-cc"], ["GPU-ab"]),
+        ("0,1", ["GPU-aa", "GPU-ab"], ["GPU-ab"]),
+        ("MIG-5e-2,0", ["GPU-ab", "GPU-aa"], ["GPU-ab"]),
+        ("0,2", ["GPU-aa", "GPU-cc"], ["GPU-aa", "GPU-cc"]),
+    ],
+)
+def test_a_mig_device_hides_other_gpus_where_the_driver_is_old(
+    fake: Any,
+    machine: list[Any],
+    install: Callable[..., Any],
+    value: str | None,
+    with_new_driver: list[str],
+    with_old_driver: list[str],
+) -> None:
     divide(fake, machine[1])
-    assert chosen({}) == ["GPU-ab"]
-    assert chosen({"CUDA_VISIBLE_DEVICES": "0,1"}) == ["GPU-ab"]
-    assert chosen({"CUDA_VISIBLE_DEVICES": "0,2", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == ["GPU-aa", "GPU-cc"]
+    environ = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if value is not None:
+        environ["CUDA_VISIBLE_DEVICES"] = value
+    library = install(*machine)
+    assert chosen(environ) == with_new_driver
+    library.driver = b"535.129.03"
+    assert chosen(environ) == with_old_driver
+
+
+def test_a_gpu_in_mig_mode_that_is_named_is_measured_as_a_whole(fake: Any, machine: list[Any]) -> None:
+    divide(fake, machine[1])
     assert [probe.counter_source for probe in find_nvidia([1]).probes] == ["nvml-counter-shared"]
 
 

@@ -106,6 +106,32 @@ def test_one_daemon_thread_runs_from_start_to_close(make: Callable[..., Sampler]
     assert threads() == []
 
 
+def test_a_meter_that_was_closed_says_so_when_it_is_started_again(make: Callable[..., Sampler]) -> None:
+    meter = make(Sensor())
+    meter.start()
+    time.sleep(0.05)
+    meter.close()
+    meter.start()
+    energy = meter.read()
+    assert energy.joules == 0  # not those of the training before
+    assert "closed" in str(energy.flaw)
+
+
+def test_without_a_thread_what_is_read_is_measured(
+    make: Callable[..., Sampler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    meter = make(Sensor())
+    meter.start()
+    time.sleep(0.05)
+    energy = meter.read()
+    assert energy.joules > 0
+    assert energy.flaw is None
+
+
 def test_a_meter_that_nobody_holds_stops_its_thread() -> None:
     meter = Sampler([Sensor(has_counter=False)])
     meter.start()
@@ -173,6 +199,7 @@ def test_a_forked_process_measures_nothing_and_says_so(make: Callable[..., Sampl
     reads = sensor.reads
     child = os.fork()
     if child == 0:
+        meter._stop = None  # type: ignore[assignment]  # noqa: SLF001 - its lock may be held for ever
         meter.start()
         energy = meter.read()
         meter.close()

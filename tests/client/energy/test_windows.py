@@ -85,8 +85,13 @@ def test_devices_are_those_that_the_indices_stand_for(
     assert list(WindowMeter(Monitor(clock, 2)).devices) == []
 
 
-def test_a_monitor_without_nvml_has_no_devices(clock: Any, fake: Any, install: Callable[..., Any]) -> None:
-    install(init_error=fake.VERSION_MISMATCH)
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_monitor_without_nvml_has_no_devices(
+    clock: Any, fake: Any, install: Callable[..., Any], is_broken: bool
+) -> None:
+    library = install(init_error=fake.VERSION_MISMATCH)
+    if is_broken:
+        library.nvmlInit = lambda: 1 / 0
     meter = WindowMeter(Monitor(clock, 0))
     meter.start()
     clock.pass_by(1)

@@ -501,6 +501,40 @@ def test_a_guardian_that_is_killed_while_profiling_ends_the_profile(
     assert caplog.messages == ["The power limit stays as it was: the process that restores it has ended."]
 
 
+@pytest.mark.parametrize("moment", ["killed before", "killed after"])
+def test_a_guardian_that_is_killed_as_it_sets_a_limit_is_followed_by_one_that_restores(
+    gpus: Gpus, training: Training, folder: Path, moment: str
+) -> None:
+    gpus.change("a", flaws={moment: 200_000, "rounds": 1000})
+    with limited(training, folder) as limit:
+        train(limit, training)
+        assert limit.is_settled
+        assert gpus.sets("a")[:2] == [250, 225]
+    assert gpus.limits == {"a": 250}
+
+
+def test_a_limit_that_the_driver_rounds_is_restored(nvml: Path, folder: Path) -> None:
+    gpus = Gpus(nvml, a=250.5)
+    gpus.change("a", flaws={"rounds": 1000})
+    with limited(Training(gpus), folder):
+        assert gpus.limits == {"a": 250}
+        kill_guardians()
+    assert gpus.sets("a") == [250.5, 250.5]
+
+
+def test_a_gpu_that_is_free_has_its_limit_back_where_another_is_not(nvml: Path, folder: Path) -> None:
+    gpus = Gpus(nvml, a=250, b=250)
+    training = Training(gpus, "a", "b")
+    with limited(training, folder) as limit:
+        train(limit, training)
+        gpus.change("a", flaws={"set": "lost"})
+    gpus.change("a", flaws={})
+    assert gpus.limits == {"a": cheapest(TRIED, 0.5), "b": 250}
+    with limited(Training(gpus, "b"), folder), limited(training, folder):
+        assert gpus.limits["a"] == 250
+    assert gpus.limits == {"a": 250, "b": 250}
+
+
 def test_what_was_not_restored_is_told_and_restored_by_the_next_training(
     gpus: Gpus, training: Training, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -544,12 +578,15 @@ def test_a_forked_child_that_leaves_the_block_restores_nothing(
     assert gpus.limits == {"a": 250}
 
 
-def test_no_process_is_left(training: Training, folder: Path) -> None:
+def test_no_process_is_left_and_none_says_anything(
+    training: Training, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = children()
     with limited(training, folder) as limit:
         train(limit, training, steps=10)
         assert len(children() - before) == 1
     assert children() == before
+    assert capfd.readouterr() == ("", "")
 
 
 def run_ranks(trainings: Sequence[Training], folders: Sequence[Path]) -> list[tuple[Measured, ...]]:
@@ -578,12 +615,32 @@ def test_ranks_set_one_limit_on_the_gpus_of_all(nvml: Path, tmp_path: Path) -> N
     assert measured[0].power == pytest.approx(2 * power(250), rel=0.02)
 
 
-def test_a_gpu_that_two_ranks_see_is_one_gpu(nvml: Path, tmp_path: Path) -> None:
-    gpus = Gpus(nvml, a=250)
-    measured, other = run_ranks([Training(gpus, "a"), Training(gpus, "a")], [tmp_path, tmp_path])
-    assert measured == other
-    assert measured[0].power == pytest.approx(power(250), rel=0.02)
-    assert gpus.limits == {"a": 250}
+def test_a_rank_that_measures_nothing_trains_at_the_limit_too(nvml: Path, tmp_path: Path) -> None:
+    gpus = Gpus(nvml, a=250, b=250)
+    other = Training(gpus)  # rank 0 sees all GPUs and measures them, as torchrun leaves it
+    other.names, other.devices, other.source = (), [], "none"
+    other.start()
+    measured, seen = run_ranks([Training(gpus, "a", "b"), other], [tmp_path, tmp_path])
+    assert measured == seen
+    assert len(measured) > 1
+    assert measured[0].power == pytest.approx(2 * power(250), rel=0.02)
+    assert gpus.sets("a") == gpus.sets("b")
+    assert gpus.limits == {"a": 250, "b": 250}
+
+
+def test_a_block_that_is_interrupted_while_it_is_entered_restores(
+    training: Training, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = limited(training, folder)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = children()
+    monkeypatch.setattr("batchbandit.power.Stretch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        limit.__enter__()
+    assert children() == before
 
 
 def test_what_one_rank_may_not_no_rank_does(

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchbandit.power_profile import (
@@ -38,6 +38,7 @@ def pairs(values: list[T]) -> list[tuple[T, T]]:
 
 
 @given(watts, watts)
+@example(112.75789673135803, 312.757896731358)
 def test_limits_go_down_from_the_highest_and_stay_allowed(one: float, other: float) -> None:
     lowest, highest = sorted((one, other))
     limits = limits_between(lowest, highest)

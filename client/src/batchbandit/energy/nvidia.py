@@ -11,7 +11,8 @@ different models, that is said.
 
 A MIG device has no sensor of its own: the whole GPU is measured, once for all its instances, other users'
 among them. The source then ends in ``-shared``, and it is said. A GPU in MIG mode that is shown whole stands
-for its first instance, and hides all others, as CUDA shows a process no more than one that it did not name.
+for its instances. With drivers before R570 CUDA shows a process the first MIG device alone, and then no other
+GPU beside it (NVIDIA's MIG User Guide, "CUDA Device Enumeration").
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ COUNTER = "nvml-counter"
 POWER = "nvml-power"
 SHARED = "-shared"
 ATTEMPTS = 3
+MIG_BESIDE_OTHERS = 570
+"""The first driver with which CUDA shows more than one MIG device, and other GPUs beside it."""
 
 # The codes of NVML's errors are part of its interface, and the same in every version.
 _UNINITIALIZED = 1
@@ -148,7 +151,7 @@ def _probes(
 ) -> Probes:
     found = [_found(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
     names = [one.gpu for one in found]
-    chosen = _shown(found, environ) if gpus is None else [_named(name, names) for name in gpus]
+    chosen = _shown(nvml, found, environ) if gpus is None else [_named(name, names) for name in gpus]
     probes = []
     for index, instances in _by_gpu(chosen).items():
         if found[index].handle is None:
@@ -198,7 +201,7 @@ def _instance_count(nvml: ModuleType, handle: object) -> int:
         return 0  # it has no MIG, or this NVML knows none
 
 
-def _shown(found: Sequence[Found], environ: Mapping[str, str]) -> list[Choice]:
+def _shown(nvml: ModuleType, found: Sequence[Found], environ: Mapping[str, str]) -> list[Choice]:
     value = environ.get("CUDA_VISIBLE_DEVICES")
     names = [one.gpu for one in found]
     choices = visible(value, names)
@@ -212,10 +215,23 @@ def _shown(found: Sequence[Found], environ: Mapping[str, str]) -> list[Choice]:
             "another order than NVML: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID, so that the "
             "right ones are measured."
         )
-    for choice in choices:
-        if choice.instance is None and names[choice.gpu].instances:
-            return [Choice(choice.gpu, 0)]
-    return choices
+    choices = [_part(choice, names) for choice in choices]
+    parts = [choice for choice in choices if choice.instance is not None]
+    return parts[:1] if parts and _driver(nvml) < MIG_BESIDE_OTHERS else choices
+
+
+def _driver(nvml: ModuleType) -> int:
+    """Return the driver's branch, that of a new one where it is not told."""
+    try:
+        return int(_text(nvml.nvmlSystemGetDriverVersion()).partition(".")[0])
+    except (nvml.NVMLError, ValueError):
+        return MIG_BESIDE_OTHERS
+
+
+def _part(choice: Choice, gpus: Sequence[Gpu]) -> Choice:
+    """Return the first MIG device of a GPU that has some, where none of them is chosen."""
+    is_whole = choice.instance is None and gpus[choice.gpu].instances
+    return Choice(choice.gpu, 0) if is_whole else choice
 
 
 def _named(name: int | str, gpus: Sequence[Gpu]) -> Choice:
@@ -225,9 +241,7 @@ def _named(name: int | str, gpus: Sequence[Gpu]) -> Choice:
             f"gpus names {name!r}, and NVML shows no such GPU: give the index or the UUID of one of the "
             f"{len(gpus)} that nvidia-smi -L lists."
         )
-    if choice.instance is None and gpus[choice.gpu].instances:
-        return Choice(choice.gpu, 0)
-    return choice
+    return _part(choice, gpus)
 
 
 def _by_gpu(choices: Sequence[Choice]) -> dict[int, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import logging
 import math
@@ -79,7 +80,10 @@ class Sampler:
 
     def start(self) -> None:
         """Begin to measure; what was measured before is forgotten."""
-        if self._is_closed or self._is_elsewhere():
+        if self._is_elsewhere():
+            return
+        if self._is_closed:
+            self._last = Energy(0.0, self._sources(), "The meter was closed before it was started.")
             return
         if not self._lock.acquire(timeout=PATIENCE_SECONDS):
             self._tallies = []
@@ -101,10 +105,12 @@ class Sampler:
         if self._threaded and self._thread is None:
             _close_at_exit()
             _running.add(self)
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=_watch, args=(weakref.ref(self), self._stop), name="batchbandit-energy", daemon=True
             )
-            self._thread.start()
+            with contextlib.suppress(RuntimeError):  # no more threads may be; what is missed then is a flaw
+                thread.start()
+                self._thread = thread
 
     def read(self) -> Energy:
         """Return the energy since the start."""
@@ -135,10 +141,10 @@ class Sampler:
         if self._is_closed:
             return
         self._is_closed = True
-        self._stop.set()
         _running.discard(self)
-        if self._is_elsewhere():
+        if self._is_elsewhere():  # where the event's lock may be held by the thread, which is not there
             return
+        self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_SECONDS)
             if self._thread.is_alive():  # it hangs in a library, which must not be closed under it

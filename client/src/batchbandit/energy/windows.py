@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from batchbandit.energy.meters import Energy
 from batchbandit.energy.nvidia import find_nvidia
-from batchbandit.energy.probes import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +85,9 @@ class WindowMeter:
         try:
             measured = self._monitor.end_window(window)
             joules = float(measured.total_energy)
-            by_index = dict(getattr(measured, "gpu_energy", None) or {})
+            by_index = {
+                index: float(part) for index, part in (getattr(measured, "gpu_energy", None) or {}).items()
+            }
         except Exception as error:  # noqa: BLE001 - the same
             self._fail(f"The monitor did not end its window: {type(error).__name__}: {error}.")
             return
@@ -97,7 +98,7 @@ class WindowMeter:
         for index, device in zip(self._indices, self.devices):
             if by_index.get(index, -1) >= 0:
                 before = self._by_device.get(device.identity, 0.0)
-                self._by_device[device.identity] = before + float(by_index[index])
+                self._by_device[device.identity] = before + by_index[index]
 
     def _fail(self, sentence: str) -> None:
         self._flaw = self._flaw or sentence
@@ -107,7 +108,7 @@ def _devices(indices: Sequence[int]) -> Sequence[Device]:
     """Return the devices that the indices stand for, none where NVML does not know them all."""
     try:
         found = find_nvidia()
-    except Unavailable:
+    except Exception:  # noqa: BLE001 - the monitor measures, whatever is wrong with NVML
         return ()
     found.close()
     shown = [probe.device for probe in found.probes]

@@ -1,7 +1,8 @@
 """A stand-in for nvidia-ml-py whose GPUs are in a file, the same ones in every process.
 
 The file, named by FAKE_NVML, has for each UUID: limit, lowest, highest in milliwatts, and flaws: what a call
-fails with, by the call's name.
+fails with, by the call's name; or at which limit it is stuck, or the process that sets it is killed; or to
+how many milliwatts it is rounded.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +87,18 @@ def nvmlDeviceSetPowerManagementLimit(handle: str, limit: int) -> None:  # noqa:
         raise NVMLError("Invalid Argument")
     if limit == gpu["flaws"].get("stuck"):
         raise FLAWS["lost"]
+    if limit == gpu["flaws"].get("killed before"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    kept = limit // gpu["flaws"].get("rounds", 1) * gpu["flaws"].get("rounds", 1)
     path = Path(os.environ["FAKE_NVML"])
     lock = path.with_suffix(".lock")
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         gpus = _gpus()
-        gpus[handle]["limit"] = limit
+        gpus[handle]["limit"] = kept
         gpus[handle]["sets"].append(limit)
         fresh = path.with_suffix(".fresh")
         fresh.write_text(json.dumps(gpus))
         fresh.replace(path)
+    if limit == gpu["flaws"].get("killed after"):
+        os.kill(os.getpid(), signal.SIGKILL)
