@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Callable
 
 from batchbandit.energy.finding import find_meter
+from batchbandit.log import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from batchbandit.energy.meters import Energy, EnergyMeter
-
-logger = logging.getLogger("batchbandit")
 
 
 class Measurement:
@@ -58,6 +56,11 @@ class Measurement:
         """The joules by the device's identity."""
         return self.energy.by_device
 
+    def __repr__(self) -> str:
+        seconds, energy = self._now()
+        flaw = "" if energy.flaw is None else f", {energy.flaw}"
+        return f"{seconds:.3f} s, {energy.joules:.3f} J ({energy.source}{flaw})"
+
     def end(self) -> None:
         """Let the figures be those of now for good."""
         self._ended = self._now()
@@ -96,8 +99,7 @@ def measure(
         finally:
             _finish_queued_work()
             measurement.end()
-            energy = measurement.energy
-            logger.info("Measured %.3f s, %.3f J (%s).", measurement.seconds, energy.joules, energy.source)
+            log.info("Measured %s.", measurement)
     finally:
         if meter is None:
             used.close()

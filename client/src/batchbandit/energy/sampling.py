@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import logging
 import math
 import os
 import threading
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Callable, TypeVar
 from batchbandit.energy.counters import Reading, Tally
 from batchbandit.energy.meters import NO_SOURCE, Energy
 from batchbandit.energy.probes import Lost
+from batchbandit.log import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +34,6 @@ ATTEMPTS = 2
 
 _HANGS = f"The energy reader did not answer for {PATIENCE_SECONDS:g} s."
 
-logger = logging.getLogger("batchbandit")
 _Value = TypeVar("_Value")
 
 
@@ -183,7 +182,7 @@ class Sampler:
         for fault, sentence in tally.news:
             if (device.identity, fault) not in self._told:
                 self._told.add((device.identity, fault))
-                logger.warning("Energy of %s (%s): %s", device.identity, device.model, sentence)
+                log.warning("Energy of %s (%s): %s", device.identity, device.model, sentence)
         tally.news.clear()
 
     def _energy(self) -> Energy:
@@ -238,5 +237,5 @@ def _attempt(call: Callable[[], _Value]) -> _Value | None:
         except Lost:  # noqa: PERF203 - it loops for the sake of failures
             raise
         except Exception:
-            logger.debug("An energy reading failed.", exc_info=True)
+            log.debug("An energy reading failed.", exc_info=True)
     return None
