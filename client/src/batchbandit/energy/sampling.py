@@ -236,6 +236,6 @@ def _attempt(call: Callable[[], _Value]) -> _Value | None:
             return call()
         except Lost:  # noqa: PERF203 - it loops for the sake of failures
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 -- whatever a library raises is a reading that failed
             log.debug("An energy reading failed.", exc_info=True)
     return None
