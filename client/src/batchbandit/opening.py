@@ -15,6 +15,7 @@ from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NO_SOURCE, NoMeter
 from batchbandit.errors import InvalidJob
 from batchbandit.fleet import Fleet, assigned_elsewhere, check_divisible
+from batchbandit.folders import state_folder
 from batchbandit.notices import say_once
 from batchbandit.ranks import find_ranks
 from batchbandit.reasons import PREEMPTED
@@ -171,8 +172,9 @@ def asked(settings: Settings, job: JobSpec, held: ExitStack) -> tuple[Suggestion
     address = Address.of(settings.url, settings.token)
     service = Service(address, patience_seconds=settings.patience_seconds)
     held.callback(service.close)
-    results = Results.open(address.url)
-    suggestion, conversation = ask(service, job, Spool.open(), results)
+    state = state_folder()
+    results = Results(state, address.url)
+    suggestion, conversation = ask(service, job, Spool(state), results)
     if conversation is not None:
         held.callback(conversation.end, PREEMPTED)  # where it has not ended otherwise
     return suggestion, Talk(conversation, results)
