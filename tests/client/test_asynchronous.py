@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 import batchbandit
+from batchbandit.asynchronous import in_thread
+from batchbandit.service import Service, TrialName
 from tests.client.trainings import Declared, a_job, trials
 
 if TYPE_CHECKING:
@@ -82,3 +85,60 @@ def test_a_cancelled_training_was_preempted(server: Server) -> None:
 
     asyncio.run(cancelled())
     assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
+def test_a_training_that_is_cancelled_while_it_asks_was_preempted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, meter = a_job(), Declared()
+    asked, answered = threading.Event(), threading.Event()
+    suggest = Service.suggest
+
+    def slowly(service: Service, job_id: str, key: str) -> TrialName:
+        asked.set()
+        assert answered.wait(30)
+        return suggest(service, job_id, key)
+
+    monkeypatch.setattr(Service, "suggest", slowly)
+
+    async def train() -> None:
+        async with batchbandit.trial(server.url, job, meter=meter):
+            pass
+
+    async def cancelled() -> None:
+        training = asyncio.ensure_future(train())
+        await in_thread(asked.wait, 30)
+        training.cancel()
+        await asyncio.sleep(0)
+        answered.set()
+        with pytest.raises(asyncio.CancelledError):
+            await training
+
+    asyncio.run(cancelled())
+    assert meter.is_closed
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
+def test_a_thread_is_waited_for_however_often_its_task_is_cancelled() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    ended = []
+
+    def work() -> None:
+        begun.set()
+        assert may_end.wait(30)
+        ended.append(True)
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(in_thread(work))
+        await in_thread(begun.wait, 30)
+        for every in range(3):
+            for each in asyncio.all_tasks() - {asyncio.current_task()}:  # as the end of the loop does
+                each.cancel()
+            await asyncio.sleep(0.01 * every)
+        assert not task.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended == [True]
+
+    asyncio.run(cancelled())

@@ -58,6 +58,7 @@ def test_integers_and_floats_of_other_libraries_are_taken() -> None:
         ({"job_id": None}, "job_id is missing"),
         ({"job_id": ""}, "job_id is empty"),
         ({"job_id": "a\0"}, "NUL"),
+        ({"job_id": "a\ud800"}, "half a character"),
         ({"job_id": "a" * 401}, "400 is the most"),
         ({"job_id": 7}, "no text"),
         ({"job_id_prefix": "b"}, "does not start with"),

@@ -99,3 +99,34 @@ optimizer.on_train_begin()
     )
     assert done.returncode == status, done.stderr
     assert trials(server.database, job, "status, failure_reason") == [("Failed", reason)]
+
+
+def test_a_script_whose_service_comes_late_is_delivered_at_its_exit(own_server: Server) -> None:
+    job = a_job()
+    script = """
+import sys
+from batchbandit import BatchSizeOptimizer, JobSpec, opening
+from tests.client.trainings import Declared
+
+opening.trial.__kwdefaults__["patience_seconds"] = 1.0
+optimizer = BatchSizeOptimizer(Declared(), sys.argv[1], JobSpec([8, 16], 16, job_id=sys.argv[2]))
+optimizer.get_batch_size()
+print("alone", flush=True)
+sys.stdin.readline()
+"""
+    own_server.kill()
+    with subprocess.Popen(
+        [sys.executable, "-c", script, own_server.url, str(job.job_id)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "alone\n"
+        own_server.start()
+        _, err = process.communicate("\n", timeout=60)
+    assert process.returncode == 0, err
+    assert "A fault" not in err
+    assert trials(own_server.database, job, "status, failure_reason") == [("Failed", "ended_early")]

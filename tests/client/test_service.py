@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,11 +137,74 @@ def test_retry_after_is_heeded_where_patience_allows(scripted: Scripted, service
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 421, 422])
 def test_a_refusal_is_not_repeated(scripted: Scripted, service: Service, status: int) -> None:
-    scripted.say(status, {"message": "why"})
+    scripted.say(status, {"type": "urn:batchbandit:problem:refused", "message": "why"})
     with pytest.raises(Refused, match="why") as refused:
         service.suggest("j", "k")
     assert refused.value.status == status
     assert len(scripted.seen) == 1
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 409])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 100_000, {"detail": "Not Found"}, []])
+def test_what_somebody_else_says_is_no_answer_and_refuses_nothing(
+    scripted: Scripted, status: int, body: object
+) -> None:
+    service = Service(Address.of(scripted.url), patience_seconds=0)
+    scripted.say(status, body)
+    with pytest.raises(Unreachable, match="no batchbandit service"):
+        service.suggest("j", "k")
+    service.close()
+
+
+def test_an_answer_without_an_end_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        dripping = threading.Thread(target=drip, args=(listener,))
+        dripping.start()
+        service = Service(Address.of(f"http://127.0.0.1:{port}"), patience_seconds=0.6)
+        with pytest.raises(Unreachable, match="no end"):
+            service.suggest("j", "k")
+        service.close()
+        dripping.join()
+
+
+def drip(listener: socket.socket) -> None:
+    """Answer one request, a byte at a time, until the other side has heard enough."""
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+
+def test_a_proxy_may_be_named_without_a_scheme(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", scripted.url[len("http://") :])
+    service = Service(Address.of("http://bandit.invalid"))
+    scripted.say(200, SUGGESTION)
+    assert service.suggest("j", "k") == TrialName("j", 32, 7)
+    assert scripted.seen[0].path.startswith("http://bandit.invalid/")
+    service.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "environment"),
+    [
+        ("https://127.0.0.1:9", {"SSL_CERT_FILE": "/nowhere.pem"}),
+        ("http://bandit.invalid", {"all_proxy": "socks9://127.0.0.1"}),
+        ("http://bandit..invalid", {}),
+    ],
+)
+def test_what_nothing_can_be_sent_to_does_not_answer(
+    url: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    service = Service(Address.of(url), patience_seconds=0)
+    with pytest.raises(Unreachable, match="does not answer"):
+        service.suggest("j", "k")
+    service.close()
 
 
 def test_a_redirect_is_a_refusal_that_says_so(scripted: Scripted, service: Service) -> None:
@@ -190,7 +256,16 @@ def test_the_environment_has_a_token_where_the_url_has_none(monkeypatch: pytest.
     assert Address.of("http://job:bb_x_y@host").token == "bb_x_y"  # noqa: S105 -- an example
 
 
-@pytest.mark.parametrize("url", ["bandit:8000", "", "ftp://host", "http://", "http:///path"])
+@pytest.mark.parametrize(
+    "url", ["bandit:8000", "", "ftp://host", "http://", "http:///path", "http://a:b", "http://a:99999"]
+)
 def test_what_is_no_address_says_what_one_is(url: str) -> None:
     with pytest.raises(ValueError, match="like http://HOST:8000"):
         Address.of(url)
+
+
+def test_a_token_is_what_a_file_has_without_its_newline_and_never_shown() -> None:
+    assert Address.of("http://host", "bb_x_y\n").token == "bb_x_y"  # noqa: S105 -- an example
+    with pytest.raises(ValueError, match="visible ASCII") as refused:
+        Address.of("http://host", "bb_x\n_y")
+    assert "bb_x" not in str(refused.value)

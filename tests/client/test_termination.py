@@ -115,6 +115,54 @@ def test_a_forked_worker_that_is_ended_is_not_the_training(server: Server) -> No
     assert (process.returncode, out) == (0, "-15\nthe end\n"), err
 
 
+def test_a_handler_that_calls_the_one_before_ends_a_forked_worker_too(server: Server) -> None:
+    worker = """
+        before = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *arguments: before(*arguments))
+        worker = os.fork()
+        if worker == 0:
+            signal.alarm(20)
+            time.sleep(60)
+        time.sleep(0.2)
+        os.kill(worker, signal.SIGTERM)
+        print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]), flush=True)
+        trial.report(0.95)
+        """
+    process = training(server, str(a_job().job_id), inside=worker)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "-15\nthe end\n"), err
+
+
+def test_a_forked_child_that_leaves_the_block_ends_nothing(server: Server) -> None:
+    job = a_job()
+    child = """
+        if os.fork() == 0:
+            sys.exit(7)
+        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+        trial.report(0.95)
+        """
+    process = training(server, str(job.job_id), inside=child)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "7\nthe end\n"), err
+    assert trials(server.database, job, "status") == [("Succeeded",)]
+
+
+def test_a_signal_while_a_report_is_sent_ends_a_training_as_preempted(server: Server) -> None:
+    job = a_job()
+    sending = """
+from batchbandit.transport import Transport
+send = Transport.send
+def slowly(self, method, path, *arguments, **options):
+    if path == "/report":
+        print("ready", flush=True)
+        time.sleep(60)
+    return send(self, method, path, *arguments, **options)
+Transport.send = slowly
+"""
+    assert signalled(training(server, str(job.job_id), before=sending), signal.SIGTERM)[:2] == (143, "")
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
 def test_a_killed_training_leaves_a_trial_that_its_lease_ends(server: Server) -> None:
     job = a_job(lease_seconds=1.0)
     signalled(training(server, str(job.job_id)), signal.SIGKILL)

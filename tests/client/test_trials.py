@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,7 +15,8 @@ import batchbandit
 from batchbandit.addresses import Address
 from batchbandit.delivery import deliver_all
 from batchbandit.energy.meters import NoMeter
-from batchbandit.errors import InvalidJob
+from batchbandit.errors import InvalidJob, Unreachable
+from batchbandit.results import Results
 from batchbandit.service import Service, TrialName
 from batchbandit.spool import Spool
 from tests.client.trainings import Declared, Pair, a_job, trials
@@ -341,3 +344,143 @@ def test_a_trial_needs_no_folder(server: Server, monkeypatch: pytest.MonkeyPatch
     file.touch()
     monkeypatch.setenv("BATCHBANDIT_STATE_DIR", str(file))
     assert trained(server.url, a_job(), 0.95).converged
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_training_that_is_interrupted_while_it_asks_leaves_no_trial_running(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch, is_answered: bool
+) -> None:
+    job, meter = a_job(), Declared()
+    suggest = Service.suggest
+
+    def interrupted(service: Service, job_id: str, key: str) -> TrialName:
+        if is_answered:
+            suggest(service, job_id, key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Service, "suggest", interrupted)
+    with pytest.raises(KeyboardInterrupt), batchbandit.trial(own_server.url, job, meter=meter):
+        pass
+    assert meter.is_closed
+    monkeypatch.undo()
+    monkeypatch.setenv("BATCHBANDIT_STATE_DIR", str(own_server.database.parent / "state"))
+    assert trained(own_server.url, job, 0.95).converged
+    found = trials(own_server.database, job, "status, failure_reason")
+    assert found == [("Failed", "preempted"), ("Succeeded", None)]
+
+
+def test_a_training_that_is_interrupted_before_it_begins_was_preempted(server: Server) -> None:
+    class Interrupted(Pair):
+        def share(self, _: Any) -> Any:  # noqa: ANN401 -- JSON
+            raise KeyboardInterrupt
+
+    job, meter = a_job(), Declared()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        batchbandit.trial(server.url, job, meter=meter, ranks=Interrupted()),
+    ):
+        pass
+    assert meter.is_closed
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
+def test_a_suggestion_whose_answer_was_lost_is_on_disk_before_the_training_begins(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggest = Service.suggest
+
+    def lost(service: Service, job_id: str, key: str) -> TrialName:
+        suggest(service, job_id, key)
+        raise Unreachable("the answer was lost")
+
+    job, meter = a_job(), Declared()
+    with monkeypatch.context() as losing:
+        losing.setattr(Service, "suggest", lost)
+        block = batchbandit.trial(own_server.url, job, meter=meter, clock=meter.clock)
+        trial = block.__enter__()
+    assert len(Spool.open().waiting()) == 1
+    train(trial, meter, [0.95])
+    block.__exit__(None, None, None)
+    assert trials(own_server.database, job) == [(1, 16, "Succeeded")]
+
+
+def test_a_rank_that_tells_no_energy_leaves_the_training_unmeasured(server: Server) -> None:
+    class Missing(Pair):
+        def gather(self, value: Any) -> list[Any]:  # noqa: ANN401 -- JSON
+            return [value, None]
+
+    job, meter = a_job(), Declared()
+    with batchbandit.trial(server.url, job, meter=meter, clock=meter.clock, ranks=Missing()) as trial:
+        assert train(trial, meter, [0.1, 0.95]) == [1, 2]
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "unmeasured")]
+
+
+def test_what_waits_is_not_judged_by_what_was_said_of_an_earlier_epoch(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchbandit.conversation.QUIET_SECONDS", 0.0)
+    job, meter = a_job(), Declared()
+    report = Service.report
+    calls = itertools.count()
+
+    def first_alone(service: Service, body: Mapping[str, Any], *, patience_seconds: float = 0) -> Verdict:
+        if next(calls) < 2 or body["current_epoch"] == 2:
+            raise Unreachable("gone again")
+        return report(service, body, patience_seconds=patience_seconds)
+
+    monkeypatch.setattr(Service, "report", first_alone)
+    with batchbandit.trial(own_server.url, job, meter=meter, clock=meter.clock) as trial:
+        assert train(trial, meter, [0.1, 0.95, 0.95]) == [1, 2]
+    assert trial.converged
+    assert "away" in trial.message
+
+
+def test_a_fault_of_the_client_stops_no_training_and_all_ranks_hear_the_same(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared: list[Any] = []
+
+    class Heard(Pair):
+        def share(self, value: Any) -> Any:  # noqa: ANN401 -- JSON
+            shared.append(value)
+            return value
+
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    class Stuck(Declared):
+        close = broken
+
+    monkeypatch.setattr(Results, "remember", broken)
+    meter = Stuck()
+    with batchbandit.trial(server.url, a_job(), meter=meter, clock=meter.clock, ranks=Heard()) as trial:
+        assert train(trial, meter, [0.1, 0.95]) == [1, 2]
+        assert shared[-1] == list(trial.verdict)
+    assert trial.converged
+    assert [record.message for record in caplog.records if "Please report it" in record.message] == [
+        f"A fault of batchbandit's own while {doing}; the training goes on. Please report it."
+        for doing in ("reporting", "ending a trial")
+    ]
+
+
+def test_a_process_that_may_start_no_thread_trains_without_heartbeats(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert trained(server.url, a_job(), 0.95).message == "Train succeeded"
+
+
+def test_a_meter_that_knows_no_devices_is_closed_where_the_job_lacks_its_power() -> None:
+    meter = Declared()
+    meter.devices = ()
+    with pytest.raises(InvalidJob, match="max_power"), batchbandit.trial(NOBODY, a_job(), meter=meter):
+        pass
+    assert meter.is_closed
+
+
+def test_a_metric_that_is_no_number_at_all_is_a_mistake_in_the_script(server: Server) -> None:
+    with batchbandit.trial(server.url, a_job(), meter=Declared()) as trial, pytest.raises(TypeError):
+        trial.report(None)  # type: ignore[arg-type]

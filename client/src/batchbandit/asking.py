@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from batchbandit.conversation import MENDABLE, Conversation
+from batchbandit.conversation import Conversation
 from batchbandit.delivery import deliver_all
 from batchbandit.errors import Refused, ServiceError, Unreachable
 from batchbandit.journals import Header
 from batchbandit.log import log
+from batchbandit.reasons import PREEMPTED
 from batchbandit.service import Service, TrialName, new_key
 
 if TYPE_CHECKING:
@@ -50,23 +51,30 @@ def ask(
     converged when this machine trained the job, the default where none has. The conversation is None where
     the service refuses the job.
     """
-    body = job.body()
     asked = _asked(service, job, spool)
     if asked.name is not None:
         suggestion = Suggestion(asked.name.batch_size, asked.name.trial_number)
     else:
-        suggestion = _fallback(job, results.best(body), asked)
+        suggestion = _fallback(job, results.best(job.body()), asked)
     if asked.is_mute:
         return suggestion, None
-    header = Header(
-        url=service.address.url,
-        job=body,
-        batch_size=suggestion.batch_size,
-        key=new_key(),
-        trial_number=suggestion.trial_number,
-        asked=asked.lost_key,
-    )
-    return suggestion, Conversation(service, spool.create(header), asked.name)
+    number = suggestion.trial_number
+    header = _header(service, job, suggestion.batch_size, trial_number=number, asked=asked.lost_key)
+    journal = spool.create(header)
+    if asked.lost_key is not None:
+        journal.append({"delivered": 0})  # so that the key is on disk, whatever becomes of the training
+    return suggestion, Conversation(service, journal, asked.name)
+
+
+def _header(
+    service: Service,
+    job: JobSpec,
+    batch_size: int,
+    *,
+    trial_number: int | None = None,
+    asked: str | None = None,
+) -> Header:
+    return Header(service.address.url, job.body(), batch_size, new_key(), trial_number, asked)
 
 
 def _fallback(job: JobSpec, best: int | None, asked: Asked) -> Suggestion:
@@ -82,7 +90,7 @@ def _asked(service: Service, job: JobSpec, spool: Spool) -> Asked:
     try:
         service.register(job.body())
     except Refused as error:
-        return Asked(error=error, is_mute=error.status not in MENDABLE)
+        return Asked(error=error, is_mute=error.is_final)
     except Unreachable as error:
         return Asked(error=error)
     deliver_all(spool, service, min(BACKLOG_SECONDS, service.patience_seconds))
@@ -93,6 +101,11 @@ def _asked(service: Service, job: JobSpec, spool: Spool) -> Asked:
         return Asked(error=error, lost_key=None if error.is_certain else key)
     except Refused as error:
         return Asked(error=error)
+    except BaseException:  # a signal, say: the service may have dispatched a trial all the same
+        journal = spool.create(_header(service, job, job.default_batch_size, asked=key))
+        journal.append({"end": {"reason": PREEMPTED}})
+        journal.close()
+        raise
     if name.batch_size not in job.batch_sizes:
         strange = Refused(0, f"batch size {name.batch_size} was chosen, which is none of the job's")
         return Asked(error=strange, lost_key=key)

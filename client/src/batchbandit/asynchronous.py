@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -68,9 +69,15 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     """Call a function in a thread and wait for it, even where the waiting task is cancelled meanwhile."""
     import asyncio  # noqa: PLC0415 -- takes as long as all else here, and few trainings are asynchronous
 
-    task = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    # No task, which the end of the event loop would cancel while the thread goes on.
+    done = asyncio.get_running_loop().run_in_executor(None, partial(function, *arguments))
+    cancelled = None
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError as error:  # noqa: PERF203 -- it may be cancelled again
+            cancelled = error
+    if cancelled is None:
+        return done.result()
+    done.exception()  # is of no interest any more
+    raise cancelled

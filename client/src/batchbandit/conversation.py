@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from batchbandit.delivery import deliver
-from batchbandit.errors import Refused, ServiceError
+from batchbandit.errors import ServiceError
 from batchbandit.heartbeats import Heartbeats
 from batchbandit.log import log
 
@@ -22,8 +22,6 @@ BRIEF_PATIENCE_SECONDS = 2.0
 """What asking it again then may cost the training."""
 LAST_PATIENCE_SECONDS = 5.0
 """What saying that the training is over may take; schedulers kill soon after they ask a process to end."""
-MENDABLE = frozenset((401, 403, 421))
-"""Refusals that a new token or another setting of the service ends: what is refused so is kept."""
 
 
 class Conversation:
@@ -50,13 +48,18 @@ class Conversation:
                 return self._heard(self._service.report({**self._name._asdict(), **report}))
             except ServiceError as error:
                 self._failed(error)
-        return self._later({"report": report}, BRIEF_PATIENCE_SECONDS)
+        verdict = self._later({"report": report}, BRIEF_PATIENCE_SECONDS)
+        if self._name is not None and self._heartbeats is None and not self._is_over:
+            self._heartbeats = Heartbeats(self._service, self._name)
+        return verdict
 
     def end(self, reason: str) -> None:
         """Say that the training is over, for a reason where the service has not said stop."""
         if self._is_over:
             return
         self._quiet_until = -math.inf
+        if self._heartbeats is not None:
+            self._heartbeats.stop()
         if self._name is not None and self._is_clear():
             patience_seconds = self._at_most(LAST_PATIENCE_SECONDS)
             try:
@@ -75,18 +78,20 @@ class Conversation:
         return not self._journal.undelivered() and time.monotonic() >= self._quiet_until
 
     def _later(self, event: dict[str, Any], patience_seconds: float) -> Verdict | None:
-        """Keep an event behind what waits already, and try to deliver all of it unless it is quiet."""
+        """Keep an event behind what waits already, and try to deliver all of it unless it is quiet.
+
+        Return what is said of it, None where it was not delivered.
+        """
         if self._is_over:
             return None
         self._journal.append(event)
         if time.monotonic() < self._quiet_until:
             return None
         outcome = deliver(self._journal, self._service, self._at_most(patience_seconds))
-        if outcome.name is not None and self._name is None:
-            self._name = outcome.name
-            self._heartbeats = Heartbeats(self._service, outcome.name)
+        self._name = self._name or outcome.name
         if outcome.error is not None:
             self._failed(outcome.error)
+            return None
         return None if outcome.verdict is None else self._heard(outcome.verdict)
 
     def _heard(self, verdict: Verdict) -> Verdict:
@@ -95,7 +100,7 @@ class Conversation:
         return verdict
 
     def _failed(self, error: ServiceError) -> None:
-        if isinstance(error, Refused) and error.status not in MENDABLE:
+        if error.is_final:
             log.warning("The service wants no more of this training, which goes on without it: %s", error)
             self._stop()
             return
@@ -113,4 +118,5 @@ class Conversation:
         self._is_over = True
         if self._heartbeats is not None:
             self._heartbeats.stop()
+            self._heartbeats.join()
         self._journal.close()

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from batchbandit.spool import Spool
     from batchbandit.verdicts import Verdict
 
-FINAL = frozenset((400, 404, 409, 422))
-"""Refusals of what is sent, whoever sends it and whenever."""
 FORBIDDEN = 403
 """The token does not reach this job; it may reach others."""
 
@@ -92,7 +90,7 @@ def deliver_all(spool: Spool, service: Service, patience_seconds: float | None =
             error = away or forbidden.get(journal.job_id) or _deliver(journal, service, patience).error
             if error is None:
                 delivered += 1
-            elif isinstance(error, Refused) and error.status in FINAL:
+            elif error.is_final:
                 refused += 1
                 journal.refuse(str(error))
             else:
@@ -143,7 +141,7 @@ def _adopted(journal: Journal, service: Service, patience: Patience) -> TrialNam
     try:
         name = service.suggest(journal.job_id, journal.asked, patience_seconds=patience.left())
     except Refused as refusal:
-        if refusal.status not in FINAL:
+        if not refusal.is_final:
             raise
         return None  # as where no batch size is left: there never was a trial
     if name.batch_size == journal.batch_size:

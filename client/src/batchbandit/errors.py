@@ -6,10 +6,13 @@ BatchbanditError
 |-- TrainFailed          BatchSizeOptimizer.on_evaluate: told to stop without having converged
 `-- ServiceError         inside the client only: a trial catches it, says so once and goes on
     |-- Unreachable      no answer, or one that says to come again later
-    `-- Refused          a 4xx answer: coming again would not help
+    `-- Refused          a 4xx answer: coming again at once would not help
 """
 
 from __future__ import annotations
+
+FINAL = frozenset((400, 404, 409, 422))
+"""Refusals of what is sent, whoever sends it and whenever."""
 
 
 class BatchbanditError(Exception):
@@ -29,7 +32,9 @@ class TrainFailed(BatchbanditError, RuntimeError):
 
 
 class ServiceError(BatchbanditError):
-    """Base of what goes wrong with the service."""
+    """Base of what goes wrong with the service; ``is_final`` says that asking again will never help."""
+
+    is_final = False
 
 
 class Unreachable(ServiceError):
@@ -46,8 +51,12 @@ class Unreachable(ServiceError):
 
 
 class Refused(ServiceError):
-    """The service answered with a 4xx ``status``; the sentence is its own."""
+    """The service answered with a 4xx ``status``; the sentence is its own.
+
+    That is final unless a new token or another setting of the service may end it.
+    """
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+        self.is_final = status in FINAL

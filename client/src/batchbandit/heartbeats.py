@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from batchbandit.errors import Refused, ServiceError
+from batchbandit.errors import ServiceError
 from batchbandit.log import log
+from batchbandit.shield import shielded
 
 if TYPE_CHECKING:
     from batchbandit.service import Service, TrialName
@@ -21,31 +23,42 @@ RETRY_SECONDS = 10.0
 
 
 class Heartbeats:
-    """Renews the lease of a trial, the first time at once, until it is stopped or the lease is no more."""
+    """Renews the lease of a trial, the first time at once, until it is stopped or the lease is no more.
+
+    Where no thread can be started the service's default lease has to do.
+    """
 
     def __init__(self, service: Service, name: TrialName) -> None:
         self._service = service
         self._name = name
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="batchbandit-heartbeats", daemon=True)
-        self._thread.start()
+        with suppress(RuntimeError):  # too many threads, say
+            self._thread.start()
 
     def stop(self) -> None:
-        """Send no more, and wait until what is being sent has been answered, or patience ends."""
+        """Send no more."""
         self._stopped.set()
-        self._thread.join(2 * PATIENCE_SECONDS)
+
+    def join(self) -> None:
+        """Wait until what is being sent has been answered, or patience ends."""
+        if self._thread.is_alive():
+            self._thread.join(2 * PATIENCE_SECONDS)
 
     def _run(self) -> None:
+        with shielded("sending heartbeats"):
+            self._beat()
+
+    def _beat(self) -> None:
         lease = FIRST_LEASE_SECONDS
         while not self._stopped.is_set():
             pause = min(lease / BEATS_A_LEASE, RETRY_SECONDS)
             try:
                 named = self._service.beat(self._name, patience_seconds=PATIENCE_SECONDS)
-            except Refused as error:
-                log.debug("No more heartbeats: %s", error)
-                return
             except ServiceError as error:
-                log.debug("A heartbeat was not answered: %s", error)
+                log.debug("A heartbeat was not taken: %s", error)
+                if error.is_final:
+                    return
             else:
                 if named is None:
                     return

@@ -189,3 +189,7 @@ def _check_text(name: str, value: object, longest: int) -> None:
         raise InvalidJob(f"{name} has {len(value)} characters; {longest} is the most.")
     if "\x00" in value:
         raise InvalidJob(f"{name} has a NUL in it.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidJob(f"{name} has half a character in it.") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,10 @@ from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NO_SOURCE, NoMeter
 from batchbandit.errors import InvalidJob
 from batchbandit.fleet import Fleet, assigned_elsewhere, check_divisible
+from batchbandit.folders import state_folder
 from batchbandit.notices import say_once
 from batchbandit.ranks import find_ranks
+from batchbandit.reasons import PREEMPTED
 from batchbandit.results import Results
 from batchbandit.service import PATIENCE_SECONDS, Service
 from batchbandit.shield import shielded
@@ -90,18 +94,20 @@ class Opening:
         self._settings = settings
         self._termination = Termination()
         self._running: Running | None = None
+        self._process = 0
 
     def __enter__(self) -> Trial:
         self._termination.start()
-        return self.open()
-
-    def open(self) -> Trial:
-        """Begin the trial."""
         try:
-            self._running = begin(self._settings)
+            return self.open()
         except BaseException:
             self._termination.stop()
             raise
+
+    def open(self) -> Trial:
+        """Begin the trial."""
+        self._process = os.getpid()
+        self._running = begin(self._settings)
         return self._running.trial
 
     def __exit__(
@@ -111,14 +117,18 @@ class Opening:
         self.close(error)
 
     def close(self, error: BaseException | None) -> None:
-        """End the trial."""
-        if self._running is not None:
-            self._running.end(error, was_terminated=self._termination.has_come)
-            self._running = None
+        """End the trial, once, and not where a forked child leaves the block."""
+        running, self._running = self._running, None
+        if running is not None and os.getpid() == self._process:
+            running.end(error, was_terminated=self._termination.has_come)
 
     async def __aenter__(self) -> AsyncTrial:
         self._termination.start()  # here, in the main thread
-        return AsyncTrial(await in_thread(self.open))
+        try:
+            return AsyncTrial(await in_thread(self.open))
+        except BaseException as error:  # a task that was cancelled meanwhile has begun a trial all the same
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -132,39 +142,42 @@ class Running:
     """A trial that has begun, and what is let go of when it ends."""
 
     trial: Trial
-    meter: EnergyMeter
-    service: Service | None
+    held: ExitStack
 
     def end(self, error: BaseException | None, *, was_terminated: bool) -> None:
         """End the trial and let go of meter and connections."""
-        try:
+        with shielded("ending a trial"), self.held:
             self.trial.end(error, was_terminated=was_terminated)
-        finally:
-            self.meter.close()
-            if self.service is not None:
-                self.service.close()
 
 
 def begin(settings: Settings) -> Running:
     """Find ranks and meter, ask for a batch size on rank 0, and begin to measure."""
     ranks = find_ranks(settings.ranks)
     check_divisible(settings.job.batch_sizes, ranks.size)
-    meter = own_meter(settings, ranks)
-    job = completed(settings.job, Fleet.of(ranks, meter.devices), ranks, meter)
-    service = talk = None
-    suggestion = Suggestion(job.default_batch_size, None, "rank 0 has said nothing")
-    if ranks.rank == 0:
-        address = Address.of(settings.url, settings.token)
-        service = Service(address, patience_seconds=settings.patience_seconds)
-        with shielded("asking for a batch size"):
-            spool, results = Spool.open(), Results.open(address.url)
-            suggestion, conversation = ask(service, job, spool, results)
-            talk = Talk(conversation, results)
-    shared = ranks.share(list(suggestion))
-    if shared is not None:
-        suggestion = Suggestion(*shared)
-    stopwatch = Stopwatch(settings.clock, meter, ranks)
-    return Running(Trial(job, suggestion, ranks, stopwatch, talk), meter, service)
+    with ExitStack() as held:  # what is let go of where something goes wrong meanwhile
+        meter = own_meter(settings, ranks)
+        held.callback(meter.close)
+        job = completed(settings.job, Fleet.of(ranks, meter.devices), ranks, meter)
+        suggestion, talk = Suggestion(job.default_batch_size, None, "rank 0 has said nothing"), None
+        if ranks.rank == 0:
+            with shielded("asking for a batch size"):
+                suggestion, talk = asked(settings, job, held)
+        suggestion = Suggestion(*ranks.share(list(suggestion)))
+        stopwatch = Stopwatch(settings.clock, meter, ranks)
+        return Running(Trial(job, suggestion, ranks, stopwatch, talk), held.pop_all())
+
+
+def asked(settings: Settings, job: JobSpec, held: ExitStack) -> tuple[Suggestion, Talk]:
+    """Ask for a batch size."""
+    address = Address.of(settings.url, settings.token)
+    service = Service(address, patience_seconds=settings.patience_seconds)
+    held.callback(service.close)
+    state = state_folder()
+    results = Results(state, address.url)
+    suggestion, conversation = ask(service, job, Spool(state), results)
+    if conversation is not None:
+        held.callback(conversation.end, PREEMPTED)  # where it has not ended otherwise
+    return suggestion, Talk(conversation, results)
 
 
 def own_meter(settings: Settings, ranks: Ranks) -> EnergyMeter:

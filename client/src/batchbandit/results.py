@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchbandit.folders import make, settle, state_folder
+from batchbandit.folders import make, settle
 from batchbandit.jobs import LARGEST_QUANTITY
 from batchbandit.locks import holding
 from batchbandit.notices import say_once
@@ -38,11 +38,6 @@ class Results:
     def __init__(self, state: Path | None, url: str) -> None:
         self._folder = None if state is None else state / FOLDER
         self._url = url
-
-    @classmethod
-    def open(cls, url: str) -> Results:
-        """Return the results of the state folder, of trainings that asked the service at a URL."""
-        return cls(state_folder(), url)
 
     def remember(self, job: Mapping[str, Any], batch_size: int, cost: float, *, converged: bool) -> None:
         """Keep what a training has cost, in joules, and whether it has converged.

@@ -29,6 +29,9 @@ REDIRECTS = 300
 REFUSALS = 400
 COME_AGAIN = frozenset((408, 425, 429))
 FAILURES = 500
+PROBLEM = "urn:batchbandit:problem:"
+"""What the type of each of the service's own refusals begins with."""
+STRANGER = "that is no batchbandit service"
 
 _random = secrets.SystemRandom()  # the global generator is the training's, which may have seeded it
 
@@ -146,14 +149,25 @@ def _path(job_id: str) -> str:
 
 
 def _accepted(answer: Answer) -> dict[str, Any]:
-    if OK <= answer.status < REDIRECTS:
-        return answer.body or {}
-    sentence = f"{answer.status}: {(answer.body or {}).get('message', 'no reason given')}"
-    if answer.status in COME_AGAIN or answer.status >= FAILURES:
+    """Return what was answered; what a proxy or another service says is no answer.
+
+    Raises:
+        Unreachable: It is none, or one that says to come again later.
+        Refused: It is a refusal.
+    """
+    status, body = answer.status, answer.body
+    if REDIRECTS <= status < REFUSALS:
+        raise Refused(status, f"{status}: the address leads elsewhere; use that one")
+    if body is None:
+        raise Unreachable(f"{status}: {STRANGER}", retry_after=answer.retry_after)
+    if OK <= status < REDIRECTS:
+        return body
+    sentence = f"{status}: {body.get('message', 'no reason given')}"
+    if status in COME_AGAIN or status >= FAILURES:
         raise Unreachable(sentence, retry_after=answer.retry_after)
-    if answer.status < REFUSALS:
-        sentence = f"{answer.status}: the address leads elsewhere; use that one"
-    raise Refused(answer.status, sentence)
+    if not str(body.get("type")).startswith(PROBLEM):
+        raise Unreachable(f"{sentence}: {STRANGER}")
+    raise Refused(status, sentence)
 
 
 def _name(body: Mapping[str, Any]) -> TrialName:
@@ -165,5 +179,5 @@ def _name(body: Mapping[str, Any]) -> TrialName:
 def _member(body: Mapping[str, Any], name: str, kind: type[Any]) -> Any:  # noqa: ANN401 -- it is of that kind
     value = body.get(name)
     if type(value) is not kind:
-        raise Unreachable(f"the answer has no {name}: that is no batchbandit service")
+        raise Unreachable(f"the answer has no {name}: {STRANGER}")
     return value

@@ -57,9 +57,12 @@ class Stopwatch:
         self._stopped_at = None
 
 
-def _together(readings: list[tuple[float, str, str | None]]) -> tuple[float, str, str | None]:
+def _together(readings: list[tuple[float, str, str | None] | None]) -> tuple[float, str, str | None]:
     """Sum up the ranks; one that measures nothing itself adds nothing to the sources of the others."""
-    sources = sorted({part for _, source, _ in readings for part in source.split("+")} - {NO_SOURCE})
-    flaws = [flaw for _, _, flaw in readings if flaw is not None]
-    joules = sum(joules for joules, _, _ in readings)
+    told = [reading for reading in readings if reading is not None]
+    sources = sorted({part for _, source, _ in told for part in source.split("+")} - {NO_SOURCE})
+    flaws = [flaw for _, _, flaw in told if flaw is not None]
+    if sources and len(told) < len(readings):
+        flaws.append("A rank did not tell what it has measured.")
+    joules = sum(joules for joules, _, _ in told)
     return joules, "+".join(sources) or NO_SOURCE, flaws[0] if flaws else None

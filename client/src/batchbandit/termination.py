@@ -39,18 +39,17 @@ class Termination:
     def stop(self) -> None:
         """Give the signal back to whom it belonged, unless somebody else has taken it since."""
         is_main = threading.current_thread() is threading.main_thread()
-        if is_main and self._before is not None and signal.getsignal(signal.SIGTERM) == self._handle:
+        if is_main and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._before)
-        self._before = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        before = self._before
         self.stop()
-        if os.getpid() != self._pid:  # a forked child, a worker that loads data say, is not the training
-            os.kill(os.getpid(), number)
-            return
-        self.has_come = True
-        if callable(before):
-            before(number, frame)
-        else:
+        is_training = os.getpid() == self._pid  # and no forked child, as a worker that loads data is
+        self.has_come = is_training
+        if callable(self._before):
+            self._before(number, frame)
+        elif is_training:
             sys.exit(EXIT_STATUS)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)

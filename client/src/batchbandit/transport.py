@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from batchbandit.errors import Unreachable
+from batchbandit.errors import ServiceError, Unreachable
 from batchbandit.version import VERSION
 
 if TYPE_CHECKING:
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
     from batchbandit.addresses import Address
 
+MOST_BYTES = 2**20
+"""What an answer may have; those of a service have far less."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the status, the body where it is a JSON object, the seconds to wait where given."""
+    """What came back: the status, the JSON object, the seconds to wait where given.
+
+    The object is empty where other JSON came, and None where it was none, as of a proxy that answers itself.
+    """
 
     status: int
     body: dict[str, Any] | None
@@ -47,27 +53,29 @@ class Transport:
         """Send a request and return the answer, whatever its status.
 
         Raises:
-            Unreachable: There was no answer, or none of a web server.
+            Unreachable: There was no answer, or none of a web server; or nothing can be sent there.
         """
         import httpx  # noqa: PLC0415 -- takes longer than all else, and only who sends needs it
 
-        request = httpx.Request(
-            method,
-            f"{self._address.url}{path}",
-            headers={**self._headers, "Idempotency-Key": key},
-            content=None if body is None else json.dumps(body).encode(),
-            extensions={"timeout": httpx.Timeout(timeout_seconds).as_dict()},
-        )
+        end = time.monotonic() + timeout_seconds
         try:
+            request = httpx.Request(
+                method,
+                f"{self._address.url}{path}",
+                headers={**self._headers, "Idempotency-Key": key},
+                content=None if body is None else json.dumps(body).encode(),
+                extensions={"timeout": httpx.Timeout(timeout_seconds).as_dict()},
+            )
             response = self._transport().handle_request(request)
             try:
-                content = response.read()
+                content = _content(response, end)
             finally:
                 response.close()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}", is_certain=True) from error
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+        except ServiceError:
+            raise
+        except Exception as error:  # a proxy or certificates that cannot be used raise anything
+            is_certain = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+            raise Unreachable(f"{type(error).__name__}: {error}", is_certain=is_certain) from error
         return Answer(response.status_code, _object(content), _seconds(response.headers.get("Retry-After")))
 
     def _transport(self) -> httpx.HTTPTransport:
@@ -88,22 +96,35 @@ class Transport:
 
 
 def _made(url: str) -> httpx.HTTPTransport:
-    import httpx  # noqa: PLC0415 -- as above
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 -- as above
+
+    import httpx  # noqa: PLC0415
 
     parts = urlsplit(url)
     proxies = {} if proxy_bypass(parts.netloc) else getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
     # Certificates take 30 ms to read; without TLS there is nothing to verify.
-    return httpx.HTTPTransport(
-        verify=parts.scheme == "https", proxy=proxies.get(parts.scheme) or proxies.get("all")
-    )
+    return httpx.HTTPTransport(verify=parts.scheme == "https", proxy=proxy)
+
+
+def _content(response: httpx.Response, end: float) -> bytes:
+    """Return the body of an answer; httpx's timeouts bound each part of it, not the whole."""
+    content = b""
+    for part in response.iter_bytes():
+        content += part
+        if len(content) > MOST_BYTES or time.monotonic() > end:
+            raise Unreachable("its answer has no end")
+    return content
 
 
 def _object(content: bytes) -> dict[str, Any] | None:
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else {}
 
 
 def _seconds(text: str | None) -> float:

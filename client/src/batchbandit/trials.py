@@ -116,17 +116,15 @@ class Trial:
         """
         if self.stopped:
             return self.verdict
+        metric = float(metric)
         if not self._is_counting:
             self._epoch += 1
         measurement = self._stopwatch.stop()
-        verdict = None
+        verdict = own_verdict(self.job, metric, self._epoch)
         if self._talk is not None:
             with shielded("reporting"):
-                verdict = self._judged(self._talk, float(metric), measurement)
-        shared = self.ranks.share(None if verdict is None else list(verdict))
-        self.verdict = (
-            own_verdict(self.job, float(metric), self._epoch) if shared is None else Verdict(*shared)
-        )
+                verdict = self._judged(self._talk, verdict, metric, measurement)
+        self.verdict = Verdict(*self.ranks.share(list(verdict)))
         self._stopwatch.resume()
         self._interrupt()
         return self.verdict
@@ -137,16 +135,14 @@ class Trial:
             return
         # One that stopped by itself, since nobody could be asked, is not to be held against its batch size.
         reason = PREEMPTED if self.stopped else reason_of(error, was_terminated=was_terminated)
-        with shielded("ending a trial"):
-            self._talk.conversation.end(reason)
+        self._talk.conversation.end(reason)
 
     def _interrupt(self) -> None:
         """Let no step be timed across what has just passed."""
         if self._limit is not None:
             self._limit.drop()
 
-    def _judged(self, talk: Talk, metric: float, measurement: Measurement) -> Verdict:
-        own = own_verdict(self.job, metric, self._epoch)
+    def _judged(self, talk: Talk, own: Verdict, metric: float, measurement: Measurement) -> Verdict:
         verdict = own
         if measurement.flaw is not None:
             self._give_up(talk, measurement.flaw)
