@@ -55,6 +55,15 @@ def test_a_training_that_is_taken_away_was_preempted(error: BaseException) -> No
     assert reason_of(error) == "preempted"
 
 
+def test_an_interrupt_that_a_framework_turns_into_an_exit_was_one() -> None:
+    exit_ = SystemExit(1)
+    exit_.__context__ = KeyboardInterrupt()
+    assert reason_of(exit_) == "preempted"
+    error = ValueError("in a handler")
+    error.__context__ = KeyboardInterrupt()
+    assert reason_of(error) == "ValueError"
+
+
 def test_after_sigterm_every_end_is_a_preemption() -> None:
     assert reason_of(None, was_terminated=True) == "preempted"
     assert reason_of(SystemExit(143), was_terminated=True) == "preempted"

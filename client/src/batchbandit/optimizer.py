@@ -69,7 +69,7 @@ class BatchSizeOptimizer:
         verdict = self._begun().report(metric)
         self.training_finished = verdict.stop_train
         if verdict.stop_train and not verdict.converged:
-            raise TrainFailed(f"{verdict.message}. Train again: another batch size will be chosen.")
+            raise TrainFailed(f"{verdict.message}. Train again: the service chooses anew.")
 
     def _begun(self) -> Trial:
         if self._trial is None:

@@ -36,7 +36,9 @@ def reason_of(error: BaseException | None, *, was_terminated: bool = False) -> s
     if error is None:
         return ENDED_EARLY
     name = type(error).__name__
-    if name in _TAKEN_AWAY:
+    # Who catches an interrupt and exits, as some frameworks do, was interrupted.
+    behind = _chain(error) if isinstance(error, SystemExit) else [error]
+    if any(type(each).__name__ in _TAKEN_AWAY for each in behind):
         return PREEMPTED
     if any(_is_out_of_memory(cause) for cause in _chain(error)):
         return OUT_OF_MEMORY

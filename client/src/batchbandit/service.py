@@ -30,6 +30,7 @@ REFUSALS = 400
 COME_AGAIN = frozenset((408, 425, 429))
 FAILURES = 500
 PROBLEM = "urn:batchbandit:problem:"
+NO_SUCH_CALL = f"{PROBLEM}not-found"
 """What the type of each of the service's own refusals begins with."""
 STRANGER = "that is no batchbandit service"
 
@@ -165,8 +166,11 @@ def _accepted(answer: Answer) -> dict[str, Any]:
     sentence = f"{status}: {body.get('message', 'no reason given')}"
     if status in COME_AGAIN or status >= FAILURES:
         raise Unreachable(sentence, retry_after=answer.retry_after)
-    if not str(body.get("type")).startswith(PROBLEM):
+    problem = str(body.get("type"))
+    if not problem.startswith(PROBLEM):
         raise Unreachable(f"{sentence}: {STRANGER}")
+    if problem == NO_SUCH_CALL:
+        raise Unreachable(f"{sentence}: the service is of an older release than the client")
     raise Refused(status, sentence)
 
 
