@@ -163,6 +163,27 @@ Transport.send = slowly
     assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
 
 
+def test_a_signal_that_breaks_in_on_the_libraries_that_send_leaves_nothing_locked(server: Server) -> None:
+    job = a_job()
+    sending = """
+from httpcore._synchronization import ThreadLock
+enter = ThreadLock.__enter__
+armed = []
+def interrupted(self):
+    enter(self)
+    if armed:
+        armed.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+    return self
+ThreadLock.__enter__ = interrupted
+"""
+    process = training(server, str(job.job_id), before=sending, inside="armed.append(True)")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (143, ""), err
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
 def test_a_killed_training_leaves_a_trial_that_its_lease_ends(server: Server) -> None:
     job = a_job(lease_seconds=1.0)
     signalled(training(server, str(job.job_id)), signal.SIGKILL)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchbandit.addresses import Address
-from batchbandit.asking import Suggestion, ask
+from batchbandit.asking import Asking, Suggestion
 from batchbandit.asynchronous import AsyncTrial, in_thread
 from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NO_SOURCE, NoMeter
@@ -174,7 +174,7 @@ def asked(settings: Settings, job: JobSpec, held: ExitStack) -> tuple[Suggestion
     held.callback(service.close)
     state = state_folder()
     results = Results(state, address.url)
-    suggestion, conversation = ask(service, job, Spool(state), results)
+    suggestion, conversation = Asking(service, job, Spool(state), results).ask()
     if conversation is not None:
         held.callback(conversation.end, PREEMPTED)  # where it has not ended otherwise
     return suggestion, Talk(conversation, results)

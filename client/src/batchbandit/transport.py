@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from batchbandit.errors import ServiceError, Unreachable
 from batchbandit.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
 
     from batchbandit.addresses import Address
@@ -55,6 +58,9 @@ class Transport:
         Raises:
             Unreachable: There was no answer, or none of a web server; or nothing can be sent there.
         """
+        return _apart(partial(self._send, method, path, body, key, timeout_seconds), timeout_seconds)
+
+    def _send(self, method: str, path: str, body: object, key: str, timeout_seconds: float) -> Answer:
         import httpx  # noqa: PLC0415 -- takes longer than all else, and only who sends needs it
 
         end = time.monotonic() + timeout_seconds
@@ -93,6 +99,34 @@ class Transport:
             if self._made is not None:
                 self._made.close()
                 self._made = None
+
+
+def _apart(send: Callable[[], Answer], timeout_seconds: float) -> Answer:
+    """Send in a thread of its own, and wait for the answer for so long.
+
+    A signal breaks in on the main thread anywhere: inside httpx it would leave locks taken for ever.
+    """
+    answers: list[Answer] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answers.append(send())
+        except Exception as error:  # noqa: BLE001 -- it is raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="batchbandit-sending", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # too many threads, say
+        run()
+    else:
+        thread.join(timeout_seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise Unreachable("there was no answer in time")
+    return answers[0]
 
 
 def _made(url: str) -> httpx.HTTPTransport:
