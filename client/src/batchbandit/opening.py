@@ -13,7 +13,6 @@ from batchbandit.asking import Asking, Suggestion
 from batchbandit.asynchronous import AsyncTrial, in_thread
 from batchbandit.energy.finding import find_meter
 from batchbandit.energy.meters import NO_SOURCE, NoMeter
-from batchbandit.errors import InvalidJob
 from batchbandit.fleet import Fleet, assigned_elsewhere, check_divisible
 from batchbandit.folders import state_folder
 from batchbandit.notices import say_once
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from batchbandit.ranks import Ranks
 
 UNKNOWN_POWER = 1.0
-"""Watts, where there is nothing to measure with: the cost, time alone, is in seconds then."""
+"""Watts, where none are known: the cost, time alone, is in seconds then."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def trial(
         url: The service's address, its token as the password if need be.
         job: What recurs.
         token: The service's token, else the URL's, else that of ``BATCHBANDIT_TOKEN``.
-        meter: What measures the energy; found where it is None.
+        meter: What measures the energy; found, and closed at the end, where it is None.
         gpus: The GPUs of this process by index or UUID; those that CUDA sees where it is None.
         ranks: The processes of one training; found where it is None.
         clock: Seconds, from any beginning.
@@ -156,7 +155,8 @@ def begin(settings: Settings) -> Running:
     check_divisible(settings.job.batch_sizes, ranks.size)
     with ExitStack() as held:  # what is let go of where something goes wrong meanwhile
         meter = own_meter(settings, ranks)
-        held.callback(meter.close)
+        if meter is not settings.meter:  # one that was given is its giver's to close
+            held.callback(meter.close)
         job = completed(settings.job, Fleet.of(ranks, meter.devices), ranks, meter)
         suggestion, talk = Suggestion(job.default_batch_size, None, "rank 0 has said nothing"), None
         if ranks.rank == 0:
@@ -193,21 +193,20 @@ def own_meter(settings: Settings, ranks: Ranks) -> EnergyMeter:
 
 
 def completed(job: JobSpec, fleet: Fleet, ranks: Ranks, meter: EnergyMeter) -> JobSpec:
-    """Fill in what is found of the GPUs; where no rank measures energy, the cost is time alone.
-
-    Raises:
-        InvalidJob: Energy is measured, and the power that time is weighed with is not known.
-    """
-    is_measured = any(source not in {None, NO_SOURCE} for source in ranks.gather(meter.read().source))
-    if is_measured and not (job.max_power or fleet.max_power):
-        raise InvalidJob("max_power is missing: the meter knows no devices, so name it, in watts.")
-    if not is_measured and job.eta_knob > 0:
+    """Fill in what is found of the GPUs; where energy cannot be weighed with time, the cost is time alone."""
+    max_power = job.max_power or fleet.max_power
+    why = None
+    if all(source in {None, NO_SOURCE} for source in ranks.gather(meter.read().source)):
+        why = "Nothing measures energy here"
+    elif not max_power:
+        why = "What is measured does not tell its highest power, and max_power is not named"
+    if why is not None and job.eta_knob > 0:
         if ranks.rank == 0:
-            say_once("Nothing measures energy here, so the cost is time alone (eta_knob 0).")
+            say_once(f"{why}, so the cost is time alone (eta_knob 0).")
         job = replace(job, eta_knob=0.0)
     return replace(
         job,
-        max_power=job.max_power or fleet.max_power or UNKNOWN_POWER,
+        max_power=max_power or UNKNOWN_POWER,
         number_of_gpus=job.number_of_gpus or fleet.number_of_gpus or 1,
         gpu_model=job.gpu_model or fleet.model or "none",
     )
