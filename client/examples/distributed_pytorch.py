@@ -50,6 +50,7 @@ def main(url: str) -> None:
                 trial.report(float((model(images).argmax(1) == labels).float().mean()))
     rank = f"Rank {trial.ranks.rank} of {trial.ranks.size}, {trial.per_device_batch_size} of each batch."
     print(f"{rank} Batch size {trial.batch_size}, converged: {trial.converged}. {trial.message}", flush=True)
+    distributed.barrier()  # else gloo's threads may still hold tensors when Python ends, and abort it
     distributed.destroy_process_group()
 
 

@@ -20,6 +20,11 @@ HOW = {
     "distributed_pytorch.py": (TORCHRUN, TORCHRUN),
 }
 """How each example is started at its two recurrences."""
+# A machine that is busier at the second recurrence may let it cost more than twice the first. Processes may
+# end their lines at once, so that an outcome does not end one.
+OUTCOME = re.compile(
+    r"Batch size (\d+), converged: (True|False)\. (Train succeeded|Batch Size\(\d+\) exceeded the cost)"
+)
 
 
 def trials(database: Path, job: str) -> list[tuple[str, int, int]]:
@@ -39,15 +44,13 @@ def test_an_example_trains_and_the_service_knows_what_came_of_it(
     said = []
     for launcher in HOW[example]:
         printed = run("python", *launcher, EXAMPLES / example, server.url)
-        outcomes = re.findall(r"Batch size (\d+), converged: (True|False)\. (.*)", printed)
+        outcomes = OUTCOME.findall(printed)
         assert len(outcomes) == (2 if launcher == TORCHRUN else 1), printed
         assert len(set(outcomes)) == 1, printed
         said.append(outcomes[0])
     # The first exploration has the default batch size, the next one the size below it.
     assert said[0] == ("32", "True", "Train succeeded")
     assert said[1][0] == "16"
-    # A machine that is busier at the second recurrence may let it cost more than twice the first.
-    assert said[1][2] == "Train succeeded" or "exceeded the cost upper bound" in said[1][2]
     job = example.split("_", maxsplit=1)[0] + "-digits"
     kept = [("Succeeded", int(size), int(converged == "True")) for size, converged, _ in said]
     assert trials(server.database, job) == kept

@@ -54,6 +54,7 @@ def test_processes_share_and_gather(tmp_path: Path) -> None:
 ranks = find_ranks()
 said = [type(ranks).__name__, ranks.share({"from": rank}), ranks.gather(rank * 10), ranks.share(rank)]
 print(json.dumps(said))
+distributed.barrier()  # else gloo's threads may still hold tensors when Python ends, and abort it
 distributed.destroy_process_group()
 """
     ended = ran(code, 2, tmp_path)
