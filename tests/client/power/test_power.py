@@ -19,6 +19,7 @@ import pytest
 from batchbandit.energy.meters import Device, Energy
 from batchbandit.power import PowerLimit, Terms
 from batchbandit.power_profile import Measured, cost_of_step
+from batchbandit.ranks import Alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,21 +121,6 @@ class Training:
         self.now += seconds
         for name in self.names:
             self.by_device[f"GPU-{name}"] += seconds * power(limits[name])
-
-
-class Alone:
-    """The only rank."""
-
-    rank = 0
-    size = 1
-
-    def share(self, value: Json) -> Json:
-        """Return what rank 0 has."""
-        return value
-
-    def gather(self, value: Json) -> list[Json]:
-        """Return what every rank has."""
-        return [value]
 
 
 class Deserted(Alone):
