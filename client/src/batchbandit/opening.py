@@ -42,9 +42,8 @@ UNKNOWN_POWER = 1.0
 class Settings:
     """What a trial is made with; ``trial`` says what each is."""
 
-    url: str
+    address: Address
     job: JobSpec
-    token: str | None
     meter: EnergyMeter | None
     gpus: Sequence[int | str] | None
     ranks: Ranks | None
@@ -82,8 +81,8 @@ def trial(
     Raises:
         ValueError: The URL or a GPU is none, or batch sizes cannot be shared among the ranks.
     """
-    Address.of(url, token)
-    return Opening(Settings(url, job.named(), token, meter, gpus, ranks, clock, patience_seconds))
+    address = Address.of(url, token)
+    return Opening(Settings(address, job.named(), meter, gpus, ranks, clock, patience_seconds))
 
 
 class Opening:
@@ -169,11 +168,10 @@ def begin(settings: Settings) -> Running:
 
 def asked(settings: Settings, job: JobSpec, held: ExitStack) -> tuple[Suggestion, Talk]:
     """Ask for a batch size."""
-    address = Address.of(settings.url, settings.token)
-    service = Service(address, patience_seconds=settings.patience_seconds)
+    service = Service(settings.address, patience_seconds=settings.patience_seconds)
     held.callback(service.close)
     state = state_folder()
-    results = Results(state, address.url)
+    results = Results(state, settings.address.url)
     suggestion, conversation = Asking(service, job, Spool(state), results).ask()
     if conversation is not None:
         held.callback(conversation.end, PREEMPTED)  # where it has not ended otherwise
