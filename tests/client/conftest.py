@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from batchbandit import notices
+from batchbandit import locks, notices
+from batchbandit.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +150,20 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [*RANK_VARIABLES, *(name for name in os.environ if name.startswith("BATCHBANDIT_"))]:
         if name not in {SERVE, REQUIRE_ALL}:
             monkeypatch.delenv(name, raising=False)
-    notices.say_once.cache_clear()
     folder = tmp_path / "state"
     monkeypatch.setenv("BATCHBANDIT_STATE_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """Let each test be a process that has said nothing yet and holds nothing."""
+    notices.say_once.cache_clear()
+    yield
+    locks.let_go()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """Return an empty spool."""
+    return Spool(tmp_path)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchbandit import locks, notices
+from batchbandit import locks
 from batchbandit.addresses import Address
 from batchbandit.delivery import deliver, deliver_all
 from batchbandit.errors import Refused, ServiceError, Unreachable
@@ -153,21 +153,6 @@ class FakeService:
             raise Refused(404, "Could not find the trial.")
         if entry.status == "Dispatched":
             entry.status, entry.reason = "Failed", reason
-
-
-@pytest.fixture(autouse=True)
-def alone(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Let each test be a process that has said nothing yet and holds nothing."""
-    notices.say_once.cache_clear()
-    caplog.set_level("WARNING", "batchbandit")
-    yield
-    locks.let_go()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    """Return an empty spool."""
-    return Spool(tmp_path)
 
 
 def header(

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchbandit import notices
 from batchbandit.results import Results
 
 if TYPE_CHECKING:
@@ -28,13 +27,6 @@ JOB: dict[str, Any] = {
     "target_metric": 0.9,
     "higher_is_better_metric": True,
 }
-
-
-@pytest.fixture(autouse=True)
-def silent(caplog: pytest.LogCaptureFixture) -> None:
-    """Let each test be a process that has said nothing yet."""
-    notices.say_once.cache_clear()
-    caplog.set_level("WARNING", "batchbandit")
 
 
 @pytest.fixture

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchbandit import locks, notices
+from batchbandit import locks
 from batchbandit.journals import Header, UnreadableJournal
 from batchbandit.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from batchbandit.journals import Journal
@@ -39,21 +38,6 @@ spool = Spool(Path(sys.argv[1]))
 header = Header("http://bandit:8000", {"job_id": "resnet"}, 16, "key")
 journal = spool.create(header)
 """
-
-
-@pytest.fixture(autouse=True)
-def alone(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Let each test be a process that has said nothing yet and holds nothing."""
-    notices.say_once.cache_clear()
-    caplog.set_level("WARNING", "batchbandit")
-    yield
-    locks.let_go()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    """Return an empty spool."""
-    return Spool(tmp_path)
 
 
 def header(url: str = URL, asked: str | None = None) -> Header:
