@@ -10,7 +10,7 @@ from core.history import history_of
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import MOST_REFITTED, Sums
 from service.store import writing
-from service.store.writing import Kept
+from service.store.writing import Kept, NewTrial
 
 BATCH_SIZES = (8, 16, 32, 64)
 POWER = 200.0
@@ -82,7 +82,7 @@ def write(connection: Connection, job: Job, length: int) -> None:
     writing.insert_jobs(connection, [(job, BATCH_SIZES)])
     trials = list(trials_of(job, length))
     for start in range(0, len(trials), ROWS_A_WRITE):
-        writing.insert_trials(connection, trials[start : start + ROWS_A_WRITE])
+        writing.insert_trials(connection, [NewTrial(trial) for trial in trials[start : start + ROWS_A_WRITE]])
     if job.stage is Stage.PRUNING:
         return
     for size in BATCH_SIZES:

@@ -30,6 +30,12 @@ class TrialStatus(StrEnum):
     FAILED = "Failed"
 
 
+class Policy(StrEnum):
+    """How a job's batch sizes are chosen."""
+
+    ZEUS = "zeus"
+
+
 class Terms(Struct, frozen=True):
     """What a client states about a job, its batch sizes aside.
 
@@ -83,6 +89,11 @@ class Job(Terms, frozen=True):
     lease of a running trial ends before ``next_expiry`` (UTC), None where no trial holds one. ``longest_gap``
     is the longest time between two reports, in seconds, once it makes leases longer. Trials up to
     ``reset_number`` were dispatched before the job was last reset and do not count in decisions.
+
+    While it ``is_paused`` nothing is explored. ``registered`` are the values under which terms were
+    registered that have been changed since. ``num_converged`` and the counts and sums beside it are of all
+    its trials, for ``core.savings``: joules and seconds of those with a result, and of those that converged
+    at the default batch size. ``last_activity`` (UTC) is when a trial was last dispatched or ended.
     """
 
     mab_random_generator_state: str
@@ -95,6 +106,18 @@ class Job(Terms, frozen=True):
     next_expiry: datetime | None = None
     longest_gap: float = 0.0
     reset_number: int = 0
+    policy: Policy = Policy.ZEUS
+    is_paused: bool = False
+    registered: Mapping[str, int | float | None] = {}
+    num_converged: int = 0
+    num_unconverged: int = 0
+    num_failed: int = 0
+    spent_time: float = 0.0
+    spent_energy: float = 0.0
+    num_default: int = 0
+    default_time: float = 0.0
+    default_energy: float = 0.0
+    last_activity: datetime | None = None
 
 
 class Trial(Struct, frozen=True):

@@ -14,6 +14,7 @@ from service.engine.happenings import happenings
 from service.engine.loading import load, open_dossiers
 from service.engine.repetition import UNANSWERED, Repetitions
 from service.store import audit, locking, reading, writing
+from service.store.writing import NewTrial
 
 KEY_SECONDS = 24 * 3600.0
 """How long a first answer is kept, where nothing else is said."""
@@ -112,7 +113,7 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     writing.insert_jobs(connection, [(job, d.read_batch_sizes or ()) for d, job in jobs if d.is_new])
     writing.forget_arms(connection, [d.job_id for d in dossiers if d.is_reset])
     writing.update_jobs(connection, [job for d, job in jobs if d.is_changed and not d.is_new])
-    writing.insert_trials(connection, [trial for trial, is_new in trials if is_new])
+    writing.insert_trials(connection, [NewTrial(trial) for trial, is_new in trials if is_new])
     writing.update_trials(connection, [trial for trial, is_new in trials if not is_new])
     writing.insert_arms(connection, [arm for arm, is_new in arms if is_new])
     writing.update_arms(connection, [arm for arm, is_new in arms if not is_new])

@@ -9,7 +9,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from core.records import Failures, Stage, TrialStatus, TrialType
+from core.records import Failures, Policy, Stage, TrialStatus, TrialType
+from service.store.happening import Kind
 
 metadata = sa.MetaData()
 
@@ -43,25 +44,40 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return read if dialect.name == "sqlite" else aware
 
 
-class FailuresByBatchSize(sa.types.TypeDecorator[Mapping[int, Failures]]):
-    """The failures of a job's batch sizes, as JSON."""
+class JsonMapping(sa.types.TypeDecorator[Mapping[Any, Any]]):
+    """A mapping of a kind, empty more often than not, as JSON."""
 
     impl = sa.Text
     cache_ok = True
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Mapping[int, Failures] | None], str]:  # noqa: ARG002
-        """Return what writes them."""
-        encode = msgspec.json.encode
-        return lambda failures: encode(failures).decode() if failures else "{}"
+    def __init__(self, kind: type[Mapping[Any, Any]]) -> None:
+        super().__init__()
+        self.kind = kind
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str], Mapping[int, Failures]]:  # noqa: ARG002
-        """Return what reads them."""
-        decode = msgspec.json.Decoder(dict[int, Failures]).decode
+    def bind_processor(self, dialect: Dialect) -> Callable[[Mapping[Any, Any] | None], str]:  # noqa: ARG002
+        """Return what writes it."""
+        encode = msgspec.json.encode
+        return lambda mapping: encode(mapping).decode() if mapping else "{}"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str], Mapping[Any, Any]]:  # noqa: ARG002
+        """Return what reads it."""
+        decode = msgspec.json.Decoder(self.kind).decode
         return lambda text: decode(text) if text != "{}" else {}
 
 
 def _enum(kind: type[StrEnum], name: str) -> sa.Enum:
     return sa.Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
+
+
+def _word(kind: type[StrEnum], length: int) -> sa.Enum:
+    """Return a type of words that later releases add to: to the database they are texts."""
+    return sa.Enum(
+        kind,
+        native_enum=False,
+        create_constraint=False,
+        length=length,
+        values_callable=lambda members: [member.value for member in members],
+    )
 
 
 job = sa.Table(
@@ -92,10 +108,22 @@ job = sa.Table(
     sa.Column("last_trial_number", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lease_seconds", sa.Float, server_default="600"),
     sa.Column("max_failures", sa.Integer, nullable=False, server_default="3"),
-    sa.Column("failures", FailuresByBatchSize, nullable=False, server_default="{}"),
+    sa.Column("failures", JsonMapping(dict[int, Failures]), nullable=False, server_default="{}"),
     sa.Column("next_expiry", UtcDateTime, index=True),
     sa.Column("longest_gap", sa.Float, nullable=False, server_default="0"),
     sa.Column("reset_number", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("policy", _word(Policy, 30), nullable=False, server_default="zeus"),
+    sa.Column("is_paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("registered", JsonMapping(dict[str, int | float | None]), nullable=False, server_default="{}"),
+    sa.Column("num_converged", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("num_unconverged", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("num_failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("spent_time", sa.Float, nullable=False, server_default="0"),
+    sa.Column("spent_energy", sa.Float, nullable=False, server_default="0"),
+    sa.Column("num_default", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("default_time", sa.Float, nullable=False, server_default="0"),
+    sa.Column("default_energy", sa.Float, nullable=False, server_default="0"),
+    sa.Column("last_activity", UtcDateTime),
 )
 
 batch_size = sa.Table(
@@ -146,6 +174,7 @@ trial = sa.Table(
     sa.Column("failure_reason", sa.VARCHAR(100)),
     sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("energy_source", sa.VARCHAR(100)),
+    sa.Column("rationale", sa.Text),
     sa.ForeignKeyConstraint(
         ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),
@@ -253,6 +282,21 @@ audit_event = sa.Table(
     sa.Column("actor", sa.VARCHAR(32), nullable=False),
     sa.Column("action", sa.VARCHAR(32), nullable=False),
     sa.Column("subject", sa.VARCHAR(400), nullable=False),
+)
+
+# What happens, for those who watch; what is older than a day goes. Ids are given before transactions commit,
+# so that on Postgres a later one may be seen first: there events are read in the order of their transactions,
+# up to the oldest that has not ended. On SQLite, where one ends before the next begins, the transaction is 0.
+event = sa.Table(
+    "Event",
+    metadata,
+    sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("transaction_id", sa.BigInteger, nullable=False),
+    sa.Column("timestamp", UtcDateTime, nullable=False),
+    sa.Column("job_id", sa.VARCHAR(400), nullable=False),
+    sa.Column("kind", _word(Kind, 32), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Index("ix_Event_order", "transaction_id", "event_id"),
 )
 
 # One row: the oldest revision whose release can serve the tables as they are. A revision that only adds

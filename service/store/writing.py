@@ -27,6 +27,16 @@ JOB_PROGRESS = (
     "next_expiry",
     "longest_gap",
     "reset_number",
+    "is_paused",
+    "num_converged",
+    "num_unconverged",
+    "num_failed",
+    "spent_time",
+    "spent_energy",
+    "num_default",
+    "default_time",
+    "default_energy",
+    "last_activity",
 )
 TRIAL_PROGRESS = (
     "type",
@@ -49,6 +59,13 @@ TRIAL_KEY = ("job_id", "trial_number")
 ARM_KEY = ("job_id", "batch_size")
 
 Write = sa.Insert | sa.Update | sa.Delete
+
+
+class NewTrial(Struct, frozen=True):
+    """A trial that is dispatched, and why it has its batch size, as JSON."""
+
+    trial: Trial
+    rationale: str | None = None
 
 
 class Kept(Struct, frozen=True):
@@ -114,8 +131,11 @@ _delete_jobs = [
     *_deletes(schema.trial, schema.batch_size, schema.job),
 ]
 
-# Where a record does not keep a column's value under the column's name.
-_PATHS = {f"{name}_{part}": f"{name}.{part}" for name in SUMMED for part in ("high", "low")}
+# Where the records of a statement do not keep a column's value under the column's name.
+_PATHS: Mapping[Write, Mapping[str, str]] = {
+    _insert_trials: {name: f"trial.{name}" for name in Trial.__struct_fields__},
+    _insert_sums: {f"{name}_{part}": f"{name}.{part}" for name in SUMMED for part in ("high", "low")},
+}
 
 
 def _run(connection: Connection, statement: Write, rows: list[dict[str, object]]) -> None:
@@ -139,7 +159,8 @@ def _compiled(statement: Write, dialect: Dialect) -> tuple[str, Callable[[Struct
     compiled = statement.compile(dialect=dialect)
     names = compiled.positiontup or ()
     members = (name.removeprefix("of_").removeprefix("new_") for name in names)
-    values_of = attrgetter(*(_PATHS.get(member, member) for member in members))
+    paths = _PATHS.get(statement, {})
+    values_of = attrgetter(*(paths.get(member, member) for member in members))
     processors = [
         (place, processor)
         for place, name in enumerate(names)
@@ -198,7 +219,7 @@ def update_jobs(connection: Connection, jobs: Collection[Job]) -> None:
     _write(connection, _update_jobs, jobs)
 
 
-def insert_trials(connection: Connection, trials: Collection[Trial]) -> None:
+def insert_trials(connection: Connection, trials: Collection[NewTrial]) -> None:
     """Insert trials."""
     _write(connection, _insert_trials, trials)
 

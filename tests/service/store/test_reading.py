@@ -16,7 +16,7 @@ from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums
 from service.store import reading, writing
 from service.store.answer import Answer
-from service.store.writing import Kept
+from service.store.writing import Kept, NewTrial
 from tests.service.store.conftest import Play
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -99,7 +99,7 @@ def inhabited(engine: Engine, play: Play) -> Engine:
     def inhabit() -> None:
         with engine.begin() as connection:
             writing.insert_jobs(connection, JOBS)
-            writing.insert_trials(connection, TRIALS)
+            writing.insert_trials(connection, [NewTrial(trial) for trial in TRIALS])
             writing.insert_arms(connection, ARMS)
             writing.keep_histories(connection, [replace(kept, is_new=True) for kept in KEPT])
             writing.replace_sums(connection, SUMS)
@@ -292,7 +292,7 @@ INSERTS: dict[str, Action] = {
         c, [(replace(JOB, job_id=f"new-{number}"), SIZES) for number in range(n)]
     ),
     "insert_trials": lambda c, n: writing.insert_trials(
-        c, [replace(TRIALS[0], trial_number=number) for number in range(1000, 1000 + n)]
+        c, [NewTrial(replace(TRIALS[0], trial_number=number)) for number in range(1000, 1000 + n)]
     ),
 }
 ACTIONS = READS | CHANGES | INSERTS

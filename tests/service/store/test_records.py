@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from core.records import Arm, Failures, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import SUMMED, Double, Sums
 from service.store import reading, writing
+from service.store.writing import NewTrial
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 
@@ -159,7 +160,7 @@ def test_trials_are_read_as_they_were_written(
 
     with transaction() as connection:
         writing.insert_jobs(connection, families)
-        writing.insert_trials(connection, trials)
+        writing.insert_trials(connection, [NewTrial(trial) for trial in trials])
         assert read(connection) == trials
 
         trial = trials[0]

@@ -1,0 +1,53 @@
+"""Why a trial has the batch size that it has, as it is kept with the trial."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from core.records import Stage
+
+
+class Rule(StrEnum):
+    """What chose a batch size.
+
+    In the pruning stage the walk: the round's ``default``, the next ``smaller``, the next ``larger`` one; or
+    the ``stand_in`` for an exploration that still runs. In the bandit ``unexplored``, an arm with too few
+    observations, the first of a random order; or ``sampled``, the largest Thompson sample. In both
+    ``paused``, the best one so far while nothing is explored; or ``chosen``, by the training itself.
+    """
+
+    DEFAULT = "default"
+    SMALLER = "smaller"
+    LARGER = "larger"
+    STAND_IN = "stand_in"
+    UNEXPLORED = "unexplored"
+    SAMPLED = "sampled"
+    PAUSED = "paused"
+    CHOSEN = "chosen"
+
+
+class Weighed(Struct, frozen=True, array_like=True):
+    """An arm as a decision saw it.
+
+    The posterior mean of its reward in joules (a reward is minus a cost), the mean's precision in joules^-2
+    (None: infinite), its observations, and the reward that was drawn for it, None where none was.
+    """
+
+    batch_size: int
+    mean: float
+    precision: float | None
+    num_observations: int
+    sample: float | None
+
+
+class Rationale(Struct, frozen=True, omit_defaults=True):
+    """Why a batch size was chosen: in which stage, by which rule.
+
+    Of the walk the ``round``, from 1; of the bandit, and of what is the best so far there, the ``arms``,
+    ascending by batch size.
+    """
+
+    stage: Stage
+    rule: Rule
+    round: int | None = None
+    arms: tuple[Weighed, ...] = ()
