@@ -139,4 +139,4 @@ def job(connection: Connection, job_id: str) -> Job | None:
 def running(connection: Connection, job_ids: Collection[str]) -> dict[str, int]:
     """Count the running trials of jobs, those of which none runs left out."""
     rows = connection.execute(queries_for(connection).running, {"job_ids": list(job_ids)}).all()
-    return dict(rows)  # type: ignore[arg-type]  # rows are pairs
+    return dict(rows)

@@ -72,7 +72,7 @@ def _rows_of(connection: Connection) -> sa.Select[Any]:
 
 def _row(row: Any) -> TrialRow:  # noqa: ANN401  (SQLAlchemy's own)
     *members, rule = row
-    return TrialRow(*members, rule and Rule(rule))
+    return TrialRow(*members, None if rule is None else Rule(rule))
 
 
 def trials(
@@ -105,9 +105,7 @@ def _conditions(chosen: ChosenTrials) -> list[sa.ColumnElement[bool] | sa.TextCl
     if chosen.batch_size is not None:
         conditions.append(_trial.c.batch_size == chosen.batch_size)
     if chosen.converged is not None:
-        conditions.append(
-            _trial.c.converged == sa.true() if chosen.converged else _trial.c.converged == sa.false()
-        )
+        conditions.append(_trial.c.converged == (sa.true() if chosen.converged else sa.false()))
     return conditions
 
 

@@ -4,7 +4,7 @@ import math
 
 from sqlalchemy import Connection
 
-from core.rationale import Rationale, Weighed
+from core.rationale import Weighed
 from core.records import Job
 from service.errors import TrialNotFound
 from service.store import trial_pages
@@ -37,14 +37,14 @@ def decision_of(connection: Connection, job: Job, trial_number: int | None) -> D
     if found is None:
         return None
     number, size, why = found
-    arms = [] if why is None else [_weighed(arm) for arm in why.arms]
+    arms = [_weighed(arm) for arm in why.arms] if why else []
     return DecisionView(
         job_id=job.job_id,
         trial_number=number,
         batch_size=size,
-        stage=why and why.stage,
-        rule=why and why.rule,
-        round=why and why.round,
+        stage=why.stage if why else None,
+        rule=why.rule if why else None,
+        round=why.round if why else None,
         sentence=words.decision(job, size, why, arms),
         arms=arms,
     )

@@ -15,7 +15,7 @@ from service.store import job_pages, reading
 from service.store.job_pages import Chosen, Order, Place
 from service.views.cursors import converted, cursor_of, foreign, place_of
 from service.views.problems import may_be_at_a_dead_end, problem_of
-from service.views.shapes import Activity, JobsView, JobSummary, Trouble
+from service.views.shapes import Activity, JobSummary, JobsView, Trouble
 
 MOST_LOOKS = 4
 """How many lots of jobs are looked through for some that are in trouble, before a page is as it is."""
@@ -100,7 +100,7 @@ def jobs_view(connection: Connection, query: JobsQuery) -> JobsView:
                 return JobsView(found, _cursor_of(query.sort, after))
         if len(rows) <= lot:
             return JobsView(found, None)
-    return JobsView(found, after and _cursor_of(query.sort, after))
+    return JobsView(found, None if after is None else _cursor_of(query.sort, after))
 
 
 def _cursor_of(sort: Sort, place: Place) -> str:
@@ -197,7 +197,7 @@ def summary_of(
 
 
 def best_batch_size(job: Job, arms: Mapping[int, Arm]) -> int | None:
-    """Return the batch size of the lowest posterior mean cost, in the pruning stage of the lowest cost so far.
+    """Return the batch size of the lowest posterior mean cost, while pruning of the lowest cost so far.
 
     None where there is no cost yet. An arm that is set aside, which is chosen no more, is not the best one.
     """

@@ -52,7 +52,7 @@ def _failing(job: Job) -> str | None:
         return None
     reason = job.failures[size].reason or "no reason given"
     return (
-        f"The last trainings at batch size {size} have failed ({reason}): that counts as {thirds / WHOLE:.3g} "
-        f"of the {job.max_failures} failures in a row after which it is set aside. Look into their logs and "
-        "mend what makes them fail."
+        f"The last trainings at batch size {size} have failed ({reason}), which counts as "
+        f"{thirds / WHOLE:.3g} of the {job.max_failures} failures in a row after which it is set aside. Look "
+        "into their logs and mend what makes them fail."
     )

@@ -93,7 +93,7 @@ def trial_view(connection: Connection, job_id: str, trial_number: int) -> TrialV
 
 
 def lot_of(connection: Connection, job_id: str, after: int, limit: int) -> list[TrialView]:
-    """Return the next trials of a job, the oldest first, that follow a number; none where the job has gone."""
+    """Return the next trials of a job that follow a number, the oldest first; none where the job has gone."""
     try:
         job = known_job(connection, job_id)
     except JobNotFound:
