@@ -5,6 +5,7 @@ the folder that ``PROMETHEUS_MULTIPROC_DIR`` names before this module is importe
 """
 
 import os
+from collections.abc import Iterable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -16,6 +17,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.store.happening import Happening
 
 __all__ = ["COMMANDS", "CONTENT_TYPE_LATEST", "REQUESTS", "RETRIES", "SECONDS", "TRANSACTIONS", "WAITING"]
 
@@ -53,3 +56,7 @@ def exposition() -> bytes:
         return generate_latest(together)
     except FileNotFoundError:  # a worker that could not start has just deleted its figures
         return generate_latest(together)
+
+
+def count(happenings: Iterable[Happening]) -> None:
+    """Count what has happened."""

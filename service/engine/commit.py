@@ -168,7 +168,7 @@ class GroupCommit:
         metrics.COMMANDS.observe(len(commands))
         try:
             with metrics.TRANSACTIONS.time():
-                return await self._database.transact(
+                done = await self._database.transact(
                     partial(run_batch, commands=commands, key_seconds=self._key_seconds),
                     is_lone=len(commands) == 1 and not self._waiting,
                 )
@@ -181,3 +181,5 @@ class GroupCommit:
                 return [error]
             # What broke the transaction is one command's doing: alone, it breaks its own.
             return [outcome for command in commands for outcome in await self._commit([command])]
+        metrics.count(done.happenings)
+        return done.outcomes

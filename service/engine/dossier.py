@@ -1,13 +1,17 @@
 """What one transaction knows of one job: what it has read, and what it has changed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from core.cost import cost_of
 from core.history import History, history_of
+from core.needs import Costs
+from core.rationale import Rationale
 from core.records import Arm, Job, Trial, TrialStatus, TrialType
 from core.sums import MOST_REFITTED, Sums
+from service.store.happening import Kind
 from service.store.writing import Kept
 
 MOST_KEPT = MOST_REFITTED
@@ -36,17 +40,21 @@ class Dossier:
         self.read_newest: dict[int, int] = {}
         self.read_histories: dict[int, History] = {}
         self.read_sums: dict[int, Sums | None] = {}
+        self.read_costs = Costs(None, None, None)
         self.kept: set[int] = set()
 
         self.is_deleted = False
         self.is_new = False
         self.is_changed = False
         self.is_reset = False
+        self.has_new_terms = False
+        self.has_new_window = False
         self.changed_trials: dict[int, Trial] = {}
         self.changed_arms: dict[int, Arm] = {}
         self.changed_sums: dict[int, Sums] = {}
         self.refitted: set[int] = set()
-        self.dispatched: set[int] = set()
+        self.rationales: dict[int, Rationale] = {}
+        self.happened: list[tuple[Kind, dict[str, Any]]] = []
         self.born: set[int] = set()
 
     def register(self, job: Job, batch_sizes: Sequence[int]) -> None:
@@ -72,6 +80,7 @@ class Dossier:
         """Return a dossier of which nothing is left but the highest trial number."""
         rest = type(self)(self.job_id, self.job.last_trial_number if self.job else self.last_number)
         rest.is_deleted = True
+        rest.happened = self.happened
         return rest
 
     def change_job(self, job: Job) -> None:
@@ -79,10 +88,24 @@ class Dossier:
         if job is not self.job:
             self.job, self.is_changed = job, True
 
-    def dispatch(self, trial: Trial) -> None:
-        """Add a trial."""
+    def change_terms(self, job: Job) -> None:
+        """Let the job have other terms; with another window what is kept of its results does not fit."""
+        if self.job is not None and job.window_size != self.job.window_size:
+            self.has_new_window = True
+            self.changed_sums.clear()
+            self.kept.clear()
+            if not self.knows_results:
+                self.read_histories.clear()
+        self.job, self.has_new_terms = job, True
+
+    def happen(self, kind: Kind, **detail: object) -> None:
+        """Let those who watch know of something that has happened."""
+        self.happened.append((kind, detail))
+
+    def dispatch(self, trial: Trial, rationale: Rationale) -> None:
+        """Add a trial, and why it has its batch size."""
         self.changed_trials[trial.trial_number] = trial
-        self.dispatched.add(trial.trial_number)
+        self.rationales[trial.trial_number] = rationale
 
     def change_trial(self, trial: Trial) -> None:
         """Let a trial stand differently."""
@@ -161,5 +184,27 @@ class Dossier:
             yield Kept(self.job_id, size, None, is_new=False)
 
     def sums_of(self, batch_size: int) -> Sums | None:
-        """Return the running sums of a batch size, None where it has none."""
-        return self.changed_sums.get(batch_size) or self.read_sums[batch_size]
+        """Return the running sums of a batch size, None where it has none, or what is kept is of no use."""
+        kept = None if self.has_new_window else self.read_sums[batch_size]
+        return self.changed_sums.get(batch_size) or kept
+
+    @property
+    def knows_results(self) -> bool:
+        """Tell whether no result counts that is not among the changed trials: the job has just begun."""
+        return self.is_new or self.is_reset
+
+    def costs(self, job: Job) -> Costs:
+        """Return what the results since the reset cost under the terms of a job."""
+        results = [
+            (cost_of(job, trial.time, trial.energy), number, trial)
+            for number, trial in self.changed_trials.items()
+            if number > self._reset_number and trial.time is not None and trial.energy is not None
+        ]
+        read = self.read_costs
+        every = [cost for cost, _, _ in results]
+        converged = [(cost, number, trial.batch_size) for cost, number, trial in results if trial.converged]
+        return Costs(
+            min((cost for cost in (read.lowest, *every) if cost is not None), default=None),
+            max((cost for cost in (read.highest, *every) if cost is not None), default=None),
+            min((one for one in (read.cheapest, *converged) if one is not None), default=None),
+        )

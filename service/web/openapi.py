@@ -13,10 +13,12 @@ from service.errors import Unavailable
 from service.web.links import links_of, operation_id
 from service.web.wire import (
     BeginBody,
+    ChangeBody,
     EndBody,
     JobBody,
     JobId,
     JobIdsBody,
+    PausedBody,
     Positive,
     ProblemBody,
     ReportBody,
@@ -29,7 +31,9 @@ _BODIES = (
     JobBody,
     ReportBody,
     BeginBody,
+    ChangeBody,
     EndBody,
+    PausedBody,
     TrialBody,
     JobIdsBody,
     ReportsBody,
@@ -216,6 +220,35 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     "Start a job over, its history kept",
                     {"200": ("It starts over", schema[Started])},
                     {"404": "No such job", "422": "An impossible name"} | unavailable,
+                    parameters=in_path[:1],
+                ),
+            },
+            "/api/v1/jobs/{job_id}/pause": {
+                "post": operation(
+                    "Let a job explore nothing: its trainings get the best batch size so far",
+                    {"200": ("It is paused", schema[PausedBody])},
+                    {"404": "No such job", "422": "An impossible name"} | unavailable,
+                    parameters=in_path[:1],
+                ),
+            },
+            "/api/v1/jobs/{job_id}/resume": {
+                "post": operation(
+                    "Let a job that was paused explore again",
+                    {"200": ("It is not paused", schema[PausedBody])},
+                    {"404": "No such job", "422": "An impossible name"} | unavailable,
+                    parameters=in_path[:1],
+                ),
+            },
+            "/api/v1/jobs/{job_id}": {
+                "patch": operation(
+                    "Give a job other terms; what it has measured is costed anew",
+                    {"200": ("The specification in force", schema[Specification])},
+                    {
+                        "404": "No such job",
+                        "422": "An impossible name or term, or a result would cost nothing under it",
+                    }
+                    | unavailable,
+                    body=ChangeBody,
                     parameters=in_path[:1],
                 ),
             },

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.credentials import Role
-from service.engine.commands import Beat, Begin, Delete, End, Register, Reset, Suggest, Tell
+from service.engine.commands import Beat, Begin, Change, Delete, End, Pause, Register, Reset, Suggest, Tell
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
 from service.web import bulk
@@ -21,12 +21,22 @@ from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_bo
 from service.web.once import once_of
 from service.web.openapi import described
 from service.web.origins import ensure_direct
-from service.web.wire import BeginBody, EndBody, JobBody, ReportBody, StateBody, TrialBody
+from service.web.wire import (
+    BeginBody,
+    ChangeBody,
+    EndBody,
+    JobBody,
+    PausedBody,
+    ReportBody,
+    StateBody,
+    TrialBody,
+)
 
 _job = Decoder(JobBody)
 _report = Decoder(ReportBody)
 _begin = Decoder(BeginBody)
 _end = Decoder(EndBody)
+_change = Decoder(ChangeBody)
 
 
 class Resource:
@@ -117,6 +127,29 @@ async def reset(request: Request) -> Response:
     return answer(await submit(request, Reset(job_of(request), request.user.actor)))
 
 
+async def change(request: Request) -> Response:
+    """Give a job other terms."""
+    job_id = job_of(request)
+    body = await _change.read(request)
+    altered = await submit(request, Change(job_id, body.terms(), request.user.actor))
+    return answer(altered.specification)
+
+
+async def pause(request: Request) -> Response:
+    """Let a job explore nothing any more."""
+    return answer(await _paused(request, is_paused=True))
+
+
+async def resume(request: Request) -> Response:
+    """Let a job explore again."""
+    return answer(await _paused(request, is_paused=False))
+
+
+async def _paused(request: Request, *, is_paused: bool) -> PausedBody:
+    paused = await submit(request, Pause(job_of(request), is_paused, request.user.actor))
+    return PausedBody(paused.job_id, paused.is_paused)
+
+
 async def health(_: Request) -> Response:
     """Tell that the process answers; the database is not asked."""
     return answer(StateBody("ok"))
@@ -153,6 +186,9 @@ routes = [
     ),
     Route("/api/v1/jobs/{job_id:path}/trials", Resource(POST=needs(Role.TRAINER, begin))),
     Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
+    Route("/api/v1/jobs/{job_id:path}/pause", Resource(POST=needs(Role.OPERATOR, pause))),
+    Route("/api/v1/jobs/{job_id:path}/resume", Resource(POST=needs(Role.OPERATOR, resume))),
+    Route("/api/v1/jobs/{job_id:path}", Resource(PATCH=needs(Role.OPERATOR, change))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.
