@@ -18,6 +18,9 @@ MOST_KEPT = MOST_REFITTED
 """Beyond so many results, which only a window can have, what is kept would be written too often."""
 
 
+NONE = history_of(())
+
+
 class Dossier:
     """A job as a batch sees it, from its first command to its last.
 
@@ -38,7 +41,7 @@ class Dossier:
         self.read_explorations: Mapping[int, Trial] | None = None
         self.read_leased: Mapping[int, Trial] | None = None
         self.read_newest: dict[int, int] = {}
-        self.read_histories: dict[int, History] = {}
+        self.read_histories: dict[tuple[int, int], History] = {}
         self.read_sums: dict[int, Sums | None] = {}
         self.read_costs = Costs(None, None, None)
         self.kept: set[int] = set()
@@ -73,7 +76,7 @@ class Dossier:
 
     def _know_no_arms(self, batch_sizes: Sequence[int]) -> None:
         self.read_arms = {}
-        self.read_histories = dict.fromkeys(batch_sizes, history_of(()))
+        self.read_histories = {}
         self.read_sums = dict.fromkeys(batch_sizes)
 
     def deleted(self) -> Self:
@@ -90,13 +93,16 @@ class Dossier:
 
     def change_terms(self, job: Job) -> None:
         """Let the job have other terms; with another window what is kept of its results does not fit."""
-        if self.job is not None and job.window_size != self.job.window_size:
+        if self.job is not None and max(job.window_size, 0) != max(self.job.window_size, 0):
             self.has_new_window = True
             self.changed_sums.clear()
             self.kept.clear()
-            if not self.knows_results:
-                self.read_histories.clear()
-        self.job, self.has_new_terms = job, True
+        self.has_new_terms = True
+        self.change_job(job)
+
+    def keeps(self, window: int) -> bool:
+        """Tell whether what the database keeps beside arms are the results of a window."""
+        return not self.has_new_window and self.job is not None and window == max(self.job.window_size, 0)
 
     def happen(self, kind: Kind, **detail: object) -> None:
         """Let those who watch know of something that has happened."""
@@ -172,7 +178,8 @@ class Dossier:
             for number, trial in self.changed_trials.items()
             if trial.batch_size == batch_size and number > self._reset_number
         ]
-        results = np.concatenate([self.read_histories[batch_size], history_of(changed)])
+        read = NONE if self.knows_results else self.read_histories[batch_size, window]
+        results = np.concatenate([read, history_of(changed)])
         return results[results[:, 0].argsort()][-window:]  # the last 0 are all
 
     def changed_histories(self) -> Iterator[Kept]:

@@ -101,22 +101,23 @@ def load_histories(
     windows = {
         (need.job_id, need.batch_size): need.window
         for need in wanted
-        if need.batch_size not in dossiers[need.job_id].read_histories
+        if not dossiers[need.job_id].knows_results
+        and (need.batch_size, need.window) not in dossiers[need.job_id].read_histories
     }
     keepable = [
         (job_id, batch_size)
         for (job_id, batch_size), window in windows.items()
-        if window <= MOST_KEPT and not dossiers[job_id].has_new_window
+        if window <= MOST_KEPT and dossiers[job_id].keeps(window)
     ]
     if keepable:
         for (job_id, batch_size), history in reading.histories(connection, keepable).items():
-            dossiers[job_id].read_histories[batch_size] = history
+            window = windows.pop((job_id, batch_size))
+            dossiers[job_id].read_histories[batch_size, window] = history
             dossiers[job_id].kept.add(batch_size)
-            del windows[job_id, batch_size]
     for window in set(windows.values()):
         keys = [key for key in windows if windows[key] == window]
         for (job_id, batch_size), history in reading.results(connection, keys, window).items():
-            dossiers[job_id].read_histories[batch_size] = history
+            dossiers[job_id].read_histories[batch_size, window] = history
 
 
 # How a dossier answers each kind of need.
