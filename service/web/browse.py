@@ -54,6 +54,7 @@ class NothingAsked(Struct, frozen=True):
 
 _jobs = QueryDecoder(JobsAsked)
 _trials = QueryDecoder(TrialsAsked)
+_nothing = QueryDecoder(NothingAsked)
 
 
 async def jobs(request: Request) -> Response:
@@ -64,19 +65,21 @@ async def jobs(request: Request) -> Response:
 
 async def job(request: Request) -> Response:
     """Show a job."""
-    job_id = _reached_job(request)
+    job_id = reached_job(request)
+    _nothing.read(request)
     return answer(await request.app.state.database.read(partial(job_view, job_id=job_id)))
 
 
 async def trials(request: Request) -> Response:
     """List the trials of a job."""
-    query = TrialsQuery(job_id=_reached_job(request), **asdict(_trials.read(request)))
+    query = TrialsQuery(job_id=reached_job(request), **asdict(_trials.read(request)))
     return answer(await request.app.state.database.read(partial(trials_view, query=query)))
 
 
 async def trial(request: Request) -> Response:
     """Show a trial."""
     job_id, number = _reached_trial(request)
+    _nothing.read(request)
     view = partial(trial_view, job_id=job_id, trial_number=number)
     return answer(await request.app.state.database.read(view))
 
@@ -84,11 +87,12 @@ async def trial(request: Request) -> Response:
 async def decision(request: Request) -> Response:
     """Show why a trial has its batch size."""
     job_id, number = _reached_trial(request)
+    _nothing.read(request)
     view = partial(decision_view, job_id=job_id, trial_number=number)
     return answer(await request.app.state.database.read(view))
 
 
-def _reached_job(request: Request) -> str:
+def reached_job(request: Request) -> str:
     """Return the job that a path names.
 
     Raises:
