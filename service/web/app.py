@@ -75,4 +75,5 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.is_draining = False
     app.state.exposure = exposure
+    app.state.database = database
     return app
