@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +17,11 @@ from service.errors import Flaw, InvalidRequest
 from service.store import sparklines
 from service.views.jobs import JobsQuery, Sort, jobs_view
 from service.views.shapes import Activity, JobSummary, Trouble
+from service.web.decoding import named
+from service.web.wire import NO_NUL
 
 K = TypeVar("K", bound=StrEnum)
+Prefix = Annotated[str, Meta(max_length=400, pattern=NO_NUL)]
 
 PER_PAGE = 50
 FILTERS = ("prefix", "stage", "activity", "trouble")
@@ -81,7 +84,7 @@ def query_of(asked: Mapping[str, str], reach: str) -> JobsQuery:
     """
     return JobsQuery(
         reach=reach,
-        prefix=asked["prefix"],
+        prefix=named(asked["prefix"], Prefix, "query", "prefix"),
         stage=_one_of(Stage, asked, "stage"),
         activity=_one_of(Activity, asked, "activity"),
         trouble=_one_of(Trouble, asked, "trouble"),
