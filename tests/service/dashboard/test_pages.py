@@ -1,11 +1,14 @@
 """The pages, as they are sent: what is on them, how they are asked for, and what is refused."""
 
 import re
+import sqlite3
+from contextlib import closing
 from html import unescape
 
 import httpx
 import pytest
 
+from benchmarks.server import Server
 from tests.service.access.conftest import open_server
 from tests.service.talk import Api
 
@@ -117,6 +120,116 @@ def test_what_is_not_known_is_said_to_be(visitor: httpx.Client, api: Api) -> Non
 def test_savings_and_costs_are_those_of_the_trials(visitor: httpx.Client, api: Api) -> None:
     job_id = "saving-1"
     api.register(job_id=job_id, job_id_prefix="saving", eta_knob=1.0, batch_sizes=[16, 32])
+    assert api.run(job_id, energy=40_000.0)["batch_size"] == 16
+    assert api.run(job_id, energy=10_000.0, time=50.0)["batch_size"] == 32
+    page = visitor.get("/?prefix=saving-").text
+    # Two trainings at 40 kJ and 100 s would have taken 80 kJ and 200 s.
+    assert re.search(r'<strong class="good">38 %</strong>\s*<span class="muted">30 kJ, 50 s</span>', page)
+    assert "the latest that converged cost 10 kJ" in page
+    assert "the default batch size 40 kJ" in page
+    assert re.search(r"<strong>32</strong>\s*<span[^>]*>default 16<", page)
+
+
+def test_names_are_text_whatever_they_are(visitor: httpx.Client, api: Api) -> None:
+    name = "odd-<script>alert(1)</script>&\"'/é?#%"
+    api.register(job_id=name, job_id_prefix="odd-<")
+    api.trial(name)
+    page = visitor.get("/", params={"prefix": "odd-<"}).text
+    assert listed(page) == [name]
+    assert "<script>alert" not in page
+    trial = visitor.get("/trial", params={"id": name, "number": 1})
+    assert trial.status_code == 200
+    assert "<script>alert" not in trial.text
+    assert unescape(re.findall(r"<title>(.*)</title>", trial.text)[0]).startswith(f"Trial 1 of {name}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "stage=None",
+        "activity=<b>",
+        "trouble=x",
+        "sort=size",
+        "cursor=x",
+        "prefix=%00",
+        f"prefix={'a' * 401}",
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_in_words(visitor: httpx.Client, query: str) -> None:
+    answer = visitor.get(f"/?{query}")
+    assert answer.status_code == 422
+    assert "That cannot be asked" in answer.text
+    assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/trial", 422),
+        ("/trial?id=nobodys", 422),
+        ("/trial?id=nobodys&number=0", 422),
+        ("/trial?id=nobodys&number=1", 404),
+        ("/trial?id=%00&number=1", 422),
+        ("/nothing", 404),
+        ("/static/0/style.css.map", 404),
+        ("/job/pause", 405),
+    ],
+)
+def test_refusals_are_pages_for_people_and_problems_for_programs(
+    visitor: httpx.Client, path: str, status: int
+) -> None:
+    answer = visitor.get(path)
+    assert answer.status_code == status
+    assert "<h1>" in answer.text
+    problem = visitor.get(path, headers={"Accept": "*/*"})
+    assert problem.status_code == status
+    assert problem.json()["status"] == status
+
+
+def test_calls_of_programs_are_refused_as_ever(visitor: httpx.Client) -> None:
+    assert visitor.get("/api/v1/nothing").json()["status"] == 404
+
+
+@pytest.mark.parametrize("path", ["/?stage=MAB", "/trial?id=a&number=1"])
+def test_a_page_says_that_the_database_is_away_and_is_tried_again(open_server: Server, path: str) -> None:
+    with closing(sqlite3.connect(open_server.database)) as beside:
+        beside.execute('ALTER TABLE "Job" RENAME TO "Away"')
+        answer = httpx.get(f"{open_server.url}{path}", headers={"Accept": "text/html"}, trust_env=False)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert link(answer.text, "Try again") == path
+        beside.execute('ALTER TABLE "Away" RENAME TO "Job"')
+    assert httpx.get(open_server.url, headers={"Accept": "text/html"}, trust_env=False).is_success
+
+
+def test_a_link_of_another_site_leads_on_by_itself(visitor: httpx.Client) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer = visitor.get("/trial?id=a%22b&number=2", headers=headers)
+    assert answer.status_code == 403
+    assert '<meta http-equiv="refresh" content="0">' in answer.text
+    assert 'href="/trial?id=a%22b&amp;number=2"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}),
+        ("GET", "/", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+        ("GET", "//evil.example", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}),
+        ("GET", "/jobs/batch_size", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}),
+        ("POST", "/job/pause", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}),
+    ],
+)
+def test_nothing_else_does(visitor: httpx.Client, method: str, path: str, headers: dict[str, str]) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", **headers}
+    answer = visitor.request(method, f"{visitor.base_url}{path}", headers=headers)
+    assert answer.status_code == 403
+    assert "refresh" not in answer.text
+    assert "evil.example" not in answer.text
+
+
+def test_a_trial_tells_why_it_has_its_batch_size_and_what_came_of_it(visitor: httpx.Client, api: Api) -> None:
+    job_id = api.register(job_id="told-1", job_id_prefix="told", mab_num_explorations=1)["job_id"]
     api.to_bandit(job_id, {8: 30_000.0, 16: 20_000.0, 32: 25_000.0})
     trials = [api.run(job_id) for _ in range(3)]
     page = visitor.get("/trial", params={"id": job_id, "number": trials[-1]["trial_number"]}).text
