@@ -16,8 +16,10 @@ from msgspec import Struct
 from starlette.applications import Starlette
 
 from service.exposure import Exposure
+from service.logs import Logs
 from service.store.databases import ServedDatabase
 from service.tls import Certificate
+from service.tracing import tracing_wanted
 from service.web.app import create_app
 from service.web.clients import Clients
 from service.web.connection import Connection
@@ -52,7 +54,7 @@ class Settings(Struct, frozen=True):
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
     while all else goes on, so that balancers look elsewhere first. For ``key_seconds`` a call that comes
     again with its ``Idempotency-Key`` is answered as it was first. With a ``certificate`` it speaks TLS.
-    ``limits`` are those of the clients.
+    ``limits`` are those of the clients; ``logs`` says how to log.
     """
 
     database_url: str
@@ -62,6 +64,7 @@ class Settings(Struct, frozen=True):
     exposure: Exposure
     certificate: Certificate | None = None
     limits: Limits = Limits()
+    logs: Logs = Logs()
 
 
 def configuration(app: Starlette, clients: Clients, certificate: Certificate | None = None) -> uvicorn.Config:
@@ -77,6 +80,7 @@ def configuration(app: Starlette, clients: Clients, certificate: Certificate | N
         http=speaks,  # type: ignore[arg-type]  # uvicorn calls it, class or not
         ws="none",
         lifespan="on",
+        log_config=None,  # the process has begun its log
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -126,7 +130,8 @@ class DrainingServer(uvicorn.Server):
         expiring.cancel()
 
     def _give_up(self) -> None:
-        for waited_for in (self._app.state.engine, self._app.state.admission, self._app.state.readiness):
+        state = self._app.state
+        for waited_for in (state.engine, state.admission, state.readiness, state.census):
             waited_for.give_up()
 
     async def _expire(self) -> None:
@@ -139,13 +144,16 @@ class DrainingServer(uvicorn.Server):
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
     clients = Clients(within_open_files(settings.limits))
-    app = create_app(database, settings.queue_limit, settings.key_seconds, settings.exposure)
+    tracing = tracing_wanted()
+    app = create_app(database, settings.queue_limit, settings.key_seconds, settings.exposure, tracing)
     server = DrainingServer(app, clients, settings)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, server.handle_exit)
     spare_collections()
     server.run(sockets=[listener])
+    if tracing is not None:
+        tracing.close()
 
 
 def within_open_files(limits: Limits) -> Limits:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
-from service import metrics
+from service import metrics, tracing
 from service.errors import UNREADABLE, DatabaseUnavailable, OpeningError
 from service.store import locking, opening, reading
 
@@ -120,6 +120,12 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
+def note_retry(attempts: tenacity.RetryCallState) -> None:
+    """Count that a transaction begins again."""
+    metrics.RETRIES.inc()
+    tracing.note_retry(attempts.attempt_number)
+
+
 def is_pooled(connection: Connection) -> bool:
     """Tell whether there is a pooler between this process and the server.
 
@@ -141,7 +147,7 @@ class PostgresDatabase:
         self._retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_random_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),
-            before_sleep=lambda _: metrics.RETRIES.inc(),
+            before_sleep=note_retry,
             reraise=True,
         )
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from service.context import about
 from service.credentials import Role
 from service.engine.commands import Command
 from service.errors import Forbidden, Unauthorized
@@ -20,15 +21,19 @@ UNKNOWN = "The token is not one of this service, or has been revoked; ask for a 
 
 
 class Call(NamedTuple):
-    """A method of a route: who may call it, everybody where ``role`` is None, and what answers."""
+    """A method of a route: who may call it, everybody where ``role`` is None, and what answers.
+
+    One that ``is_patient`` goes by the tokens as they were last read where they cannot be read now.
+    """
 
     role: Role | None
     handler: Handler
+    is_patient: bool = False
 
 
-def needs(role: Role, handler: Handler) -> Call:
+def needs(role: Role, handler: Handler, *, is_patient: bool = False) -> Call:
     """Return a call that needs a role."""
-    return Call(role, handler)
+    return Call(role, handler, is_patient)
 
 
 def public(handler: Handler) -> Call:
@@ -59,7 +64,7 @@ ANYBODY = Caller("open", "")
 """Whoever calls a service that runs open."""
 
 
-async def admit(scope: Scope, role: Role) -> None:
+async def admit(scope: Scope, role: Role, *, is_patient: bool = False) -> None:
     """Let a request in that comes from somebody of a role, who becomes its ``user``.
 
     Raises:
@@ -70,11 +75,12 @@ async def admit(scope: Scope, role: Role) -> None:
     state = scope["app"].state
     if not state.exposure.may_be_open:
         token_of(scope)  # who has none does not wait, nor take the place of who has one
-    issued = await state.admission.issued()
+    admission = state.admission
+    issued = await (admission.last_issued() if is_patient else admission.issued())
     if issued.is_empty and state.exposure.may_be_open:
         scope["user"] = ANYBODY
         return
-    token = state.admission.recognise(token_of(scope))
+    token = admission.recognise(token_of(scope))
     if token is None:
         raise Unauthorized(UNKNOWN)
     if not token.role.includes(role):
@@ -113,4 +119,5 @@ async def submit(request: Request, command: Command) -> Any:  # noqa: ANN401  (e
         ServiceError: It is refused.
     """
     request.user.ensure_reaches(command.job_id)
+    about(command.job_id)
     return await request.app.state.engine.submit(command)

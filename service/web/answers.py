@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from service.context import concerned
 from service.errors import Flaw, InvalidRequest, ServiceError
 from service.web.wire import ProblemBody
 
@@ -85,12 +86,24 @@ async def refusal(request: Request, error: Exception) -> Response:
             sentence = error.detail
             if status is HTTPStatus.NOT_FOUND:
                 sentence = f"There is nothing at {request.url.path[:100]}; /openapi.json lists the calls."
-            body = problem(status.phrase.lower().replace(" ", "-"), status, sentence)
+            body = problem(kind_of(status), status, sentence)
             headers = error.headers or {}
         case ServiceError():
+            request.scope["problem"] = error.problem
             return refusal_of(error)
         case _:
             body = problem_of(error)
             # uvicorn closes the connection after a fault: a client that is not told would send on it.
-            headers = {"Connection": "close"}
+            headers = {"Connection": "close", **named_again()}
     return answer(body, HTTPStatus(body.status), "application/problem+json", headers)
+
+
+def named_again() -> dict[str, str]:
+    """Return the header that names the request: what is answered for a fault passes nobody who adds it."""
+    asked = concerned.get()
+    return {"X-Request-Id": asked[0].request_id} if asked else {}
+
+
+def kind_of(status: HTTPStatus) -> str:
+    """Return how a problem is called that is none of the service's own."""
+    return status.phrase.lower().replace(" ", "-")

@@ -9,30 +9,35 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
-from service.engine import admission, sweeper
+from service.engine import admission, census, sweeper
 from service.engine.admission import Admission
+from service.engine.census import Census
 from service.engine.commit import GroupCommit
 from service.engine.sharing import Shared
 from service.engine.sweeper import sweeping
 from service.errors import ServiceError
 from service.exposure import Exposure
+from service.tracing import Tracing
 from service.web.answers import refusal
 from service.web.observation import Observed
 from service.web.origins import Guarded
 from service.web.routes import routes
 
 
-class Database(sweeper.Database, admission.Database, Protocol):
+class Database(sweeper.Database, admission.Database, census.Database, Protocol):
     """What the web layer needs of a store."""
-
-    async def check(self) -> None:
-        """Read from the database."""
 
     async def close(self) -> None:
         """Let go of the database."""
 
 
-def create_app(database: Database, queue_limit: int, key_seconds: float, exposure: Exposure) -> Starlette:
+def create_app(
+    database: Database,
+    queue_limit: int,
+    key_seconds: float,
+    exposure: Exposure,
+    tracing: Tracing | None = None,
+) -> Starlette:
     """Make the application that serves a database and closes it at its end.
 
     Args:
@@ -40,6 +45,7 @@ def create_app(database: Database, queue_limit: int, key_seconds: float, exposur
         queue_limit: Requests that may wait for the database; one more is answered 503.
         key_seconds: How long the first answer to a call with an ``Idempotency-Key`` is kept.
         exposure: Who reaches it, and by which names.
+        tracing: What makes spans of what it does, None where nobody wants any.
     """
 
     @asynccontextmanager
@@ -47,20 +53,22 @@ def create_app(database: Database, queue_limit: int, key_seconds: float, exposur
         try:
             async with (
                 Admission(database, queue_limit) as tokens,
-                GroupCommit(database, queue_limit, key_seconds) as engine,
+                GroupCommit(database, queue_limit, key_seconds, tracing) as engine,
                 sweeping(database, engine, key_seconds),
             ):
                 app.state.admission = tokens
                 app.state.engine = engine
                 app.state.readiness = Shared(database.check)
+                app.state.census = Census(database)
                 yield
                 await app.state.readiness.ended()
+                await app.state.census.ended()
         finally:
             await database.close()
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Observed, routes), Middleware(Guarded, exposure)],
+        middleware=[Middleware(Observed, routes, tracing), Middleware(Guarded, exposure)],
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )

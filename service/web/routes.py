@@ -54,7 +54,7 @@ class Resource:
             sentence = f"{scope['method']} is not allowed here; use {allowed}."
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": allowed})
         if call.role is not None:
-            await admit(scope, call.role)
+            await admit(scope, call.role, is_patient=call.is_patient)
             ensure_direct(scope)
         response = await call.handler(Request(scope, receive, send))
         await response(scope, receive, send)
@@ -163,15 +163,19 @@ async def readiness(request: Request) -> Response:
     return answer(StateBody("ready"))
 
 
-async def measurements(_: Request) -> Response:
+async def measurements(request: Request) -> Response:
     """Give the service's own figures, for Prometheus; those of all workers of the host."""
-    return Answer(metrics.exposition(), media_type=metrics.CONTENT_TYPE_LATEST)
+    census = request.app.state.census
+    await census.refresh()
+    return Answer(metrics.exposition(census), media_type=metrics.CONTENT_TYPE_LATEST)
 
 
 async def openapi(_: Request) -> Response:
     """Describe the calls."""
     return Answer(described(guarded))
 
+
+measured = needs(Role.READER, measurements, is_patient=True)  # also of a service whose database is away
 
 # They are tried in this order: the first three are nearly all that is asked.
 routes = [
@@ -192,7 +196,7 @@ routes = [
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.
-    Route("/metrics", Resource(GET=needs(Role.READER, measurements), HEAD=needs(Role.READER, measurements))),
+    Route("/metrics", Resource(GET=measured, HEAD=measured)),
     Route("/openapi.json", Resource(GET=public(openapi), HEAD=public(openapi))),
 ]
 
