@@ -1,5 +1,6 @@
 """The site that ``make docs`` builds from ``docs``: Sphinx's settings."""
 
+import logging
 from importlib.metadata import version as version_of
 
 project = "batchbandit"
@@ -12,8 +13,12 @@ myst_enable_extensions = ["dollarmath"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 4  # the anchors that code hosts make too, so that a link works there and here
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = f"batchbandit {release}"
 html_copy_source = False
 html_show_sphinx = False
 html_math_renderer = "mathml"
 nitpicky = True
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # which tells what it loads

@@ -10,8 +10,8 @@ BOUNDS = {
     "exclusiveMinimum": "above {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
+    "minLength": "of length {} or more",
+    "maxLength": "of length {} at most",
     "minItems": "at least {} of them",
     "maxItems": "at most {} of them",
 }
