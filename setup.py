@@ -32,6 +32,7 @@ class BuildKernels(build_ext):
 # BATCHBANDIT_KERNEL_DEBUG=1 builds the kernels with bounds checks and line tracing, for tests and coverage.
 debug = os.environ.get("BATCHBANDIT_KERNEL_DEBUG") == "1"
 npyrandom = Path(np.get_include()).parents[1] / "random" / "lib"
+LIBRARIES = {"odds": ["m"], "thompson": ["npyrandom", "m"]}
 
 extensions = [
     Extension(
@@ -39,7 +40,7 @@ extensions = [
         [f"core/kernels/{name}.pyx"],
         include_dirs=[np.get_include(), "core/kernels"],
         library_dirs=[str(npyrandom)],
-        libraries=["npyrandom", "m"] if name == "thompson" else [],
+        libraries=LIBRARIES.get(name, []),
         # Contracting a*b+c into one rounding would change the last bit of what NumPy computes.
         # Nobody reads errno, and setting it would keep square roots from being taken two at a time.
         extra_compile_args=["-O3", "-ffp-contract=off", "-fno-math-errno"]
@@ -48,7 +49,7 @@ extensions = [
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
         + ([("CYTHON_TRACE_NOGIL", "1")] if debug else []),
     )
-    for name in ("posterior", "stream", "thompson")
+    for name in ("odds", "posterior", "stream", "thompson")
 ]
 
 setup(

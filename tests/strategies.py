@@ -21,6 +21,13 @@ class Segments(NamedTuple):
     prior_precisions: Floats
 
 
+class Posteriors(NamedTuple):
+    """The posteriors of a job's arms; a deviation of 0 is a known mean, an infinite one knows nothing."""
+
+    means: Floats
+    deviations: Floats
+
+
 class Arm(NamedTuple):
     """One arm to fit."""
 
@@ -109,6 +116,18 @@ def segments(draw: st.DrawFn) -> Segments:
         np.array([arm.prior_mean for arm in drawn], dtype=np.float64),
         np.array([arm.prior_precision for arm in drawn], dtype=np.float64),
     )
+
+
+@st.composite
+def posteriors(draw: st.DrawFn, most: int = 6, least_deviation: float = 1e-6) -> Posteriors:
+    """Draw the posteriors of a few arms that are near each other, on the scale of one of them."""
+    orders = st.floats(np.log10(least_deviation), 0.0)
+    deviation = orders.map(lambda order: 10.0**order) | st.sampled_from([0.0, 1.0, 1.0, np.inf])
+    deviations = draw(st.lists(deviation, min_size=1, max_size=most))
+    spread = draw(st.sampled_from([1.0, *(one for one in deviations if 0 < one < np.inf)]))
+    steps = st.floats(-4.0, 4.0) | st.sampled_from([0.0, 1.0])
+    means = [draw(steps) * spread for _ in deviations]
+    return Posteriors(np.array(means), np.array(deviations))
 
 
 @st.composite

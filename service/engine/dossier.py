@@ -97,7 +97,8 @@ class Dossier:
             self.has_new_window = True
             self.changed_sums.clear()
             self.kept.clear()
-        self.job, self.has_new_terms = job, True
+        self.has_new_terms = True
+        self.change_job(job)
 
     def keeps(self, window: int) -> bool:
         """Tell whether what the database keeps beside arms are the results of a window."""

@@ -238,6 +238,11 @@ class Queries:
         self.leased = sa.select(*columns(trial, Trial)).where(
             keys.named(trial.c.job_id), trial.c.lease_expires.is_not(None), _IS_RUNNING
         )
+        self.running = (
+            sa.select(trial.c.job_id, sa.func.count())
+            .where(keys.named(trial.c.job_id), _IS_RUNNING)
+            .group_by(trial.c.job_id)
+        )
         self.trials = keys.looked_up(trial, "trial_number", columns(trial, Trial))
         # A key's rows are told by its place among the keys: shorter than its parts.
         results = keys.looked_up(

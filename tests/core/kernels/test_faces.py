@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.kernels import posterior, stream, thompson
+from core.kernels import odds, posterior, stream, thompson
 
 Arguments = dict[str, Any]
 Face = Callable[..., Any]
@@ -20,6 +20,11 @@ def fit_arguments() -> Arguments:
         "prior_means": np.zeros(2),
         "prior_precisions": np.ones(2),
     }
+
+
+def best_arguments() -> Arguments:
+    """Return two jobs whose arms have chances to be the best, of two arms and one."""
+    return {"offsets": np.array([0, 2, 3]), "means": np.array([-3.0, -1.0, -2.0]), "precisions": np.ones(3)}
 
 
 def choose_arguments() -> Arguments:
@@ -47,6 +52,7 @@ def encode_arguments() -> Arguments:
 FACES: list[tuple[Face, Callable[[], Arguments]]] = [
     (posterior.fit, fit_arguments),
     (posterior.fit_compensated, fit_arguments),
+    (odds.best, best_arguments),
     (thompson.choose, choose_arguments),
     (stream.step, step_arguments),
     (stream.encode, encode_arguments),
@@ -57,8 +63,8 @@ ARRAYS = [
     for name, value in make().items()
     if isinstance(value, np.ndarray)
 ]
-# Any number of streams is good where nothing else has to be as long.
-FACES_OF_SEVERAL_ARRAYS = (posterior.fit, posterior.fit_compensated, thompson.choose)
+# Any number of streams is good where nothing else has to be as long, and jobs of any number of arms, or none.
+FACES_OF_SEVERAL_ARRAYS = (posterior.fit, posterior.fit_compensated, odds.best, thompson.choose)
 
 
 def refuse(face: Face, arguments: Arguments) -> None:
@@ -91,7 +97,12 @@ def test_floats_for_integers_and_integers_for_floats_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("face", "make", "name"), [case for case in ARRAYS if case.values[0] in FACES_OF_SEVERAL_ARRAYS]
+    ("face", "make", "name"),
+    [
+        case
+        for case in ARRAYS
+        if case.values[0] in FACES_OF_SEVERAL_ARRAYS and case.values[::2] != (odds.best, "offsets")
+    ],
 )
 @pytest.mark.parametrize("times", [0, 2])
 def test_another_length_is_refused(face: Face, make: Callable[[], Arguments], name: str, times: int) -> None:
@@ -147,7 +158,7 @@ def test_the_arguments_are_left_as_they_were(face: Face, make: Callable[[], Argu
     [
         [],
         [0],
-        [0, 3],
+        [0, 2],
         [0, 2, 4],
         [0, 2, 2],
         [1, 2, 3],
@@ -167,6 +178,16 @@ def test_offsets_that_leave_the_array_or_fall_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"offsets|one element|one row|at least one arm"):
         face(**make() | {"offsets": np.array(offsets, dtype=np.int64)})
+
+
+@pytest.mark.parametrize(
+    ("face", "make"), [(posterior.fit, fit_arguments), (thompson.choose, choose_arguments)]
+)
+def test_fewer_offsets_than_arms_have_priors_or_jobs_streams_are_refused(
+    face: Face, make: Callable[[], Arguments]
+) -> None:
+    with pytest.raises(ValueError, match=r"one element|one row"):
+        face(**make() | {"offsets": np.array([0, 3])})
 
 
 def test_a_job_without_arms_is_refused() -> None:
@@ -192,6 +213,7 @@ def test_no_arms_and_no_jobs_are_no_trouble() -> None:
     no_integers, no_states = np.empty(0, dtype=np.int64), np.empty((0, 6), dtype=np.uint64)
     for fit in (posterior.fit, posterior.fit_compensated):
         assert [column.shape for column in fit(nothing, origin, nothing, nothing)] == [(0,)] * 3
+    assert odds.best(origin, nothing, nothing).shape == (0,)
     chosen = thompson.choose(origin, nothing, nothing, no_integers, no_integers, no_states)
     assert [column.shape for column in chosen] == [(0,), (0,), (0, 6)]
     assert [column.shape for column in stream.step(no_states, 2)] == [(0, 2), (0, 6)]
@@ -202,6 +224,8 @@ def test_no_arms_and_no_jobs_are_no_trouble() -> None:
 def test_the_results_own_their_memory_and_have_the_promised_dtypes() -> None:
     chosen = thompson.choose(**choose_arguments())
     assert [column.dtype for column in chosen] == [np.int64, np.float64, np.uint64]
-    for column in (*chosen, *posterior.fit(**fit_arguments())):
+    chances = odds.best(**best_arguments())
+    assert chances.dtype == np.float64
+    for column in (*chosen, *posterior.fit(**fit_arguments()), chances):
         assert column.flags.c_contiguous
         assert column.flags.writeable
