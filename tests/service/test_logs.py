@@ -218,7 +218,7 @@ def test_no_text_makes_a_second_entry_or_moves_a_terminal(message: str, value: s
 def test_a_traceback_stays_below_its_entry() -> None:
     entry = record("failed")
     try:
-        {}["said\n2026-01-01T00:00:00.000Z ERROR   forged: \x1b[2J"]
+        {"a": "b"}["said\n2026-01-01T00:00:00.000Z ERROR   forged: \x1b[2J"]
     except KeyError:
         entry.exc_info = sys.exc_info()
     first, *others = ConsoleLines().format(entry).splitlines()
