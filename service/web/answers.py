@@ -14,12 +14,13 @@ from service.web.wire import ProblemBody
 
 _encode = msgspec.json.Encoder().encode
 
-# What is no page loads and frames nothing where a browser shows it all the same; and nobody keeps it.
-_FOR_BROWSERS = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-)
+FOR_BROWSERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+}
+"""Headers of what is no page: it loads and frames nothing where a browser shows it all the same."""
+_FOR_BROWSERS = [(name.encode(), value.encode()) for name, value in FOR_BROWSERS.items()]
 
 
 class Answer(Response):
