@@ -6,7 +6,7 @@ CLIENT := build/client/check
 TRAINING := build/training
 BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,6 +33,10 @@ test-faults: $(VENV)/.installed
 # The benchmarks' own tests: that they run, and write what they say.
 test-benchmarks: $(VENV)/.installed $(TRAINING)/.installed
 	$(BIN)/python -m pytest tests/benchmarks
+
+# That every block of the documentation runs and prints what is shown, and that the site is built.
+test-docs: $(VENV)/.docs
+	$(BIN)/python -m pytest tests/docs
 
 # With the reference's own client, which is installed from the registry into build/reference.
 test-reference: $(VENV)/.installed
@@ -86,6 +90,13 @@ soak: $(VENV)/.installed
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
+# The site, in build/docs; a warning is an error, and so is a link that leads nowhere.
+docs: $(VENV)/.docs
+	rm -rf build/docs
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet --doctree-dir build/docs-read \
+		--conf-dir docs/site docs build/docs
+	@echo 'Open build/docs/index.html.'
+
 $(CLIENT)/.installed: client/pyproject.toml
 	$(PYTHON) -m venv --clear $(CLIENT)
 	$(CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --editable './client[check]'
@@ -104,6 +115,10 @@ $(VENV)/.bench: $(VENV)/.installed
 
 $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 clean:

@@ -71,8 +71,8 @@ def _rows_of(connection: Connection) -> sa.Select[Any]:
 
 
 def _row(row: Any) -> TrialRow:  # noqa: ANN401  (SQLAlchemy's own)
-    *members, rule = row
-    return TrialRow(*members, None if rule is None else Rule(rule))
+    members = [*row[:-1], None if row[-1] is None else Rule(row[-1])]
+    return TrialRow(*members)
 
 
 def trials(

@@ -37,13 +37,13 @@ def _of_the_walk(why: Rationale, size: int) -> str:
             return f"{stage} began with its default, batch size {size}, {which}."
         case Rule.SMALLER:
             return (
-                f"{stage} goes down from its default while batch sizes converge: {size} was the next smaller "
-                "one that was left."
+                f"{stage} was going down from its default while batch sizes converged: {size} was the next "
+                "smaller one that was left."
             )
         case Rule.LARGER:
             return (
-                f"{stage} had gone down from its default as far as it could, and then goes up while batch "
-                f"sizes converge: {size} was the next larger one that was left."
+                f"{stage} had gone down from its default as far as it could and was going up while batch "
+                f"sizes converged: {size} was the next larger one that was left."
             )
     return (
         f"{stage} waited for the result of an exploration that still ran. Meanwhile this training got batch "

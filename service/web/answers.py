@@ -14,13 +14,12 @@ from service.web.wire import ProblemBody
 
 _encode = msgspec.json.Encoder().encode
 
-FOR_BROWSERS = {
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-}
-"""Headers of what is no page: it loads and frames nothing where a browser shows it all the same."""
-_FOR_BROWSERS = [(name.encode(), value.encode()) for name, value in FOR_BROWSERS.items()]
+# What is no page loads and frames nothing where a browser shows it all the same; and nobody keeps it.
+FOR_BROWSERS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 
 class Answer(Response):
@@ -36,7 +35,7 @@ class Answer(Response):
         self.raw_headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", str(self.media_type).encode()),
-            *_FOR_BROWSERS,
+            *FOR_BROWSERS,
             *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
         ]
 

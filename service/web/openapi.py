@@ -10,7 +10,9 @@ import msgspec
 from core.records import Specification, Verdict
 from service.engine.commands import Lease, Started
 from service.errors import Unavailable
+from service.web.examples import exemplify
 from service.web.links import links_of, operation_id
+from service.web.shown import SHOWN, shown
 from service.web.wire import (
     BeginBody,
     ChangeBody,
@@ -43,6 +45,7 @@ _BODIES = (
     Lease,
     Started,
     ProblemBody,
+    *SHOWN,
 )
 UNAVAILABLE = "Overloaded, stopping, or without a database"
 _NULL: dict[str, Any] = {"type": "null"}
@@ -70,7 +73,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
         "schema": msgspec.json.schema(JobId),
     }
 
-    in_path = [
+    in_path: list[dict[str, Any]] = [
         {"name": "job_id", "in": "path", "required": True, "schema": msgspec.json.schema(JobId)},
         {"name": "trial_number", "in": "path", "required": True, "schema": msgspec.json.schema(Positive)},
     ]
@@ -259,9 +262,12 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
         },
         "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
+    for path, calls in shown(operation, schema, in_path).items():
+        whole["paths"][path] = calls | whole["paths"].get(path, {})
     for path, calls in whole["paths"].items():
         for method, call in calls.items():
             _guard(call, schema[ProblemBody], needs_token=f"{method.upper()} {path}" in guarded)
+    whole["components"]["examples"] = exemplify(whole["paths"])
     _link(whole["paths"])
     return whole
 
@@ -274,9 +280,8 @@ def described(guarded: frozenset[str]) -> bytes:
 
 def _problems(refusals: dict[str, str], problem: dict[str, Any]) -> dict[str, Any]:
     """Return refusals as the responses that they are."""
-    content = {"application/problem+json": {"schema": problem}}
     return {
-        status: {"description": text, "content": content}
+        status: {"description": text, "content": {"application/problem+json": {"schema": problem}}}
         | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
         for status, text in refusals.items()
     }

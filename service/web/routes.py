@@ -14,12 +14,14 @@ from service.credentials import Role
 from service.engine.commands import Beat, Begin, Change, Delete, End, Pause, Register, Reset, Suggest, Tell
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
-from service.web import bulk
-from service.web.access import Call, admit, ensure_direct, needs, public, submit
+from service.web import browse, bulk
+from service.web.access import Call, Handler, admit, ensure_direct, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
+from service.web.export import export
 from service.web.once import once_of
 from service.web.openapi import described
+from service.web.paths import JobRoute
 from service.web.wire import (
     BeginBody,
     ChangeBody,
@@ -176,6 +178,12 @@ async def openapi(_: Request) -> Response:
 
 measured = needs(Role.READER, measurements, is_patient=True)  # also of a service whose database is away
 
+
+def _shown(handler: Handler) -> dict[str, Call]:
+    """Return the methods of a call that readers may make, and that changes nothing."""
+    return {"GET": needs(Role.READER, handler), "HEAD": needs(Role.READER, handler)}
+
+
 # They are tried in this order: the first three are nearly all that is asked.
 routes = [
     Route("/report", Resource(POST=needs(Role.TRAINER, report))),
@@ -184,14 +192,25 @@ routes = [
     Route("/jobs", Resource(POST=needs(Role.TRAINER, register), DELETE=needs(Role.OPERATOR, delete))),
     Route("/api/v1/suggestions", Resource(POST=needs(Role.TRAINER, bulk.suggestions))),
     Route("/api/v1/reports", Resource(POST=needs(Role.TRAINER, bulk.reports))),
-    Route(
+    JobRoute(
         "/api/v1/jobs/{job_id:path}/trials/{trial_number}/heartbeat", Resource(PUT=needs(Role.TRAINER, beat))
     ),
-    Route("/api/v1/jobs/{job_id:path}/trials", Resource(POST=needs(Role.TRAINER, begin))),
-    Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
-    Route("/api/v1/jobs/{job_id:path}/pause", Resource(POST=needs(Role.OPERATOR, pause))),
-    Route("/api/v1/jobs/{job_id:path}/resume", Resource(POST=needs(Role.OPERATOR, resume))),
-    Route("/api/v1/jobs/{job_id:path}", Resource(PATCH=needs(Role.OPERATOR, change))),
+    JobRoute(
+        "/api/v1/jobs/{job_id:path}/trials/{trial_number}/decision", Resource(**_shown(browse.decision))
+    ),
+    JobRoute("/api/v1/jobs/{job_id:path}/trials/{trial_number}", Resource(**_shown(browse.trial))),
+    JobRoute(
+        "/api/v1/jobs/{job_id:path}/trials",
+        Resource(**_shown(browse.trials), POST=needs(Role.TRAINER, begin)),
+    ),
+    JobRoute("/api/v1/jobs/{job_id:path}/export", Resource(**_shown(export))),
+    JobRoute("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
+    JobRoute("/api/v1/jobs/{job_id:path}/pause", Resource(POST=needs(Role.OPERATOR, pause))),
+    JobRoute("/api/v1/jobs/{job_id:path}/resume", Resource(POST=needs(Role.OPERATOR, resume))),
+    JobRoute(
+        "/api/v1/jobs/{job_id:path}", Resource(**_shown(browse.job), PATCH=needs(Role.OPERATOR, change))
+    ),
+    Route("/api/v1/jobs", Resource(**_shown(browse.jobs))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.

@@ -27,7 +27,7 @@ ARMS = (
 )
 LAST_EVENT = 'SELECT coalesce(max(event_id), 0) FROM "AuditEvent"'
 EVENTS = 'SELECT action, subject FROM "AuditEvent" WHERE event_id > :seen ORDER BY event_id'
-LEFT = {"DeletedJob", "Answer"}
+LEFT = {"DeletedJob", "Answer", "Event"}
 """Tables in which something stays when all jobs are gone."""
 SLACK = 0.01
 """How much longer than its term a lease may be granted."""
