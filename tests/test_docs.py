@@ -141,6 +141,7 @@ def test_the_readme_names_every_make_target_and_no_other() -> None:
         "docs/fuzzing.md",
         "docs/damage.md",
         "docs/faults.md",
+        "docs/observability.md",
     ],
 )
 def test_every_file_that_a_document_links_to_exists(document: str) -> None:
