@@ -81,7 +81,7 @@ class Talker:
             assert self.rows(ARMS, name) == sorted(job.arms.items())
         findings: list[object] = []
         checking.check(self.tables.database_url, findings.append)
-        assert not findings
+        assert not findings, findings
         for name in list(self.protocol.jobs):
             self.expect(self.protocol.delete(name), "DELETE", f"/jobs?job_id={name}")
         assert {name for name, rows in self.tables.contents().items() if rows} <= LEFT
