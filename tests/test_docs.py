@@ -26,7 +26,10 @@ CLIENT = (ROOT / "docs" / "client.md").read_text()
 def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.Command]:
     """Return every command below a group by its whole name."""
     found: dict[str, click.Command] = {}
-    for part, command in group.commands.items():
+    context = click.Context(group)
+    for part in group.list_commands(context):
+        command = group.get_command(context, part)
+        assert command is not None
         whole = f"{name} {part}"
         found |= commands(command, whole) if isinstance(command, click.Group) else {whole: command}
     return found
