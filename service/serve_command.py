@@ -73,6 +73,15 @@ from service.workers import Workers
     help="How long the first answer to a call with an Idempotency-Key is kept.",
 )
 @click.option(
+    "--event-seconds",
+    envvar="BATCHBANDIT_EVENT_SECONDS",
+    type=click.FloatRange(1, 366 * 86400),
+    default=86400.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long it is kept what has happened, for listeners that come again.",
+)
+@click.option(
     "--connection-limit",
     envvar="BATCHBANDIT_CONNECTION_LIMIT",
     type=click.IntRange(min=1),
@@ -138,6 +147,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
     workers: int,
     drain_seconds: float,
     key_seconds: float,
+    event_seconds: float,
     allowed_hosts: tuple[str, ...],
     insecure: bool,
     tls_certificate: str | None,
@@ -159,6 +169,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
             queue_limit,
             drain_seconds,
             key_seconds,
+            event_seconds,
             exposure,
             certificate,
             msgspec.convert(limits, Limits),

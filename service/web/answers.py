@@ -14,7 +14,7 @@ from service.web.wire import ProblemBody
 _encode = msgspec.json.Encoder().encode
 
 # Nothing that is answered is a page: where a browser shows it all the same, it loads and frames nothing.
-_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 class Answer(Response):
@@ -30,7 +30,7 @@ class Answer(Response):
         self.raw_headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", str(self.media_type).encode()),
-            _POLICY,
+            POLICY,
             *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
         ]
 

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from service.engine import admission, sweeper
 from service.engine.admission import Admission
+from service.engine.audience import Audience
 from service.engine.commit import GroupCommit
 from service.engine.sharing import Shared
 from service.engine.sweeper import sweeping
@@ -32,14 +33,24 @@ class Database(sweeper.Database, admission.Database, Protocol):
         """Let go of the database."""
 
 
-def create_app(database: Database, queue_limit: int, key_seconds: float, exposure: Exposure) -> Starlette:
+def create_app(
+    database: Database,
+    exposure: Exposure,
+    *,
+    queue_limit: int,
+    key_seconds: float,
+    event_seconds: float,
+    listener_limit: int,
+) -> Starlette:
     """Make the application that serves a database and closes it at its end.
 
     Args:
         database: Open, at this release's revision.
+        exposure: Who reaches it, and by which names.
         queue_limit: Requests that may wait for the database; one more is answered 503.
         key_seconds: How long the first answer to a call with an ``Idempotency-Key`` is kept.
-        exposure: Who reaches it, and by which names.
+        event_seconds: How long it is kept what has happened.
+        listener_limit: Listeners to what happens; one more is answered 503.
     """
 
     @asynccontextmanager
@@ -48,10 +59,12 @@ def create_app(database: Database, queue_limit: int, key_seconds: float, exposur
             async with (
                 Admission(database, queue_limit) as tokens,
                 GroupCommit(database, queue_limit, key_seconds) as engine,
-                sweeping(database, engine, key_seconds),
+                sweeping(database, engine, key_seconds, event_seconds),
+                Audience(database, tokens, listener_limit) as audience,
             ):
                 app.state.admission = tokens
                 app.state.engine = engine
+                app.state.audience = audience
                 app.state.readiness = Shared(database.check)
                 yield
                 await app.state.readiness.ended()

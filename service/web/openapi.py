@@ -10,6 +10,7 @@ import msgspec
 from core.records import Specification, Verdict
 from service.engine.commands import Lease, Started
 from service.errors import Unavailable
+from service.store.happening import Happening
 from service.web.links import links_of, operation_id
 from service.web.wire import (
     BeginBody,
@@ -38,6 +39,7 @@ _BODIES = (
     StateBody,
     Lease,
     Started,
+    Happening,
     ProblemBody,
 )
 UNAVAILABLE = "Overloaded, stopping, or without a database"
@@ -115,6 +117,22 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             }
         },
+    }
+    happenings = {
+        "summary": "What happens to jobs, as an event stream (HTML standard, section 9.2)",
+        "parameters": [
+            _parameter("query", "job_id", "The job whose events are wanted", JobId),
+            _parameter("query", "prefix", "How the names of the jobs begin whose events are wanted", str),
+            _parameter("query", "after", "The id of the event to go on from, where there is no header", str),
+            _parameter("header", "Last-Event-ID", "The id of the event to go on from", str),
+        ],
+        "responses": {
+            "200": {
+                "description": "Events, each with an id, its kind and, as data, what happened",
+                "content": {"text/event-stream": {"schema": schema[Happening]}},
+            }
+        }
+        | _problems({"422": "An impossible name or id"}, schema[ProblemBody]),
     }
     unavailable = {"503": UNAVAILABLE}
     well = {"200": ("It is", schema[StateBody])}
@@ -219,6 +237,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     parameters=in_path[:1],
                 ),
             },
+            "/api/v1/events": {"get": happenings},
             "/healthz": {"get": operation("Whether the process answers", well, {})},
             "/readyz": {"get": operation("Whether requests can be served", well, unavailable)},
             "/metrics": {"get": measurements},
@@ -237,6 +256,12 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
 def described(guarded: frozenset[str]) -> bytes:
     """Return the document as JSON."""
     return msgspec.json.encode(document(guarded))
+
+
+def _parameter(place: str, name: str, description: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401  (any type)
+    """Return a parameter that may be left out."""
+    described = {"name": name, "in": place, "required": False, "description": description}
+    return described | {"schema": msgspec.json.schema(kind)}
 
 
 def _problems(refusals: dict[str, str], problem: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from service.web import bulk
 from service.web.access import Call, admit, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
+from service.web.events import events
 from service.web.once import once_of
 from service.web.openapi import described
 from service.web.origins import ensure_direct
@@ -153,6 +154,7 @@ routes = [
     ),
     Route("/api/v1/jobs/{job_id:path}/trials", Resource(POST=needs(Role.TRAINER, begin))),
     Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
+    Route("/api/v1/events", Resource(GET=needs(Role.READER, events))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.
