@@ -1,6 +1,7 @@
 """A client that listens to what happens, as a browser's EventSource does."""
 
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -51,8 +52,10 @@ class Listening:
 
     def told(self, count: int) -> list[Told]:
         """Wait for so many events."""
+        deadline = time.monotonic() + PATIENCE
         while len(self._waiting) < count:
             self._read()
+            assert time.monotonic() < deadline, self._waiting
         told, self._waiting = self._waiting[:count], self._waiting[count:]
         return told
 
