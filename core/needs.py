@@ -62,6 +62,29 @@ class RunningSums(Struct, frozen=True):
     batch_size: int
 
 
+class Costing(Struct, frozen=True):
+    """What the results of a job since its reset cost under its terms."""
+
+    job: Job
+
+    @property
+    def job_id(self) -> str:
+        """The job's name."""
+        return self.job.job_id
+
+
+class Costs(Struct, frozen=True):
+    """The lowest and the highest cost of all results, in joules, None where there are none.
+
+    ``cheapest`` is the cost, trial number and batch size of the cheapest that converged (ties: the first),
+    None where none did.
+    """
+
+    lowest: float | None
+    highest: float | None
+    cheapest: tuple[float, int, int] | None
+
+
 class Fit(Struct, frozen=True):
     """The posteriors of arms that share a prior, fitted on a segment of rewards each."""
 
@@ -84,7 +107,7 @@ class Chosen(Struct, frozen=True):
     stream: str
 
 
-Stored = BatchSizes | Explorations | NewestExploration | Leased | Arms | Results | RunningSums
+Stored = BatchSizes | Explorations | NewestExploration | Leased | Arms | Results | RunningSums | Costing
 Need = Stored | Fit | Choice
 
 
@@ -121,6 +144,11 @@ def results(job: Job, batch_size: int) -> Generator[Need, History, History]:
 def sums(job: Job, batch_size: int) -> Generator[Need, Sums | None, Sums | None]:
     """Need the running sums of a batch size."""
     return (yield RunningSums(job.job_id, batch_size))
+
+
+def costs(job: Job) -> Generator[Need, Costs, Costs]:
+    """Need what the results of a job cost under its terms."""
+    return (yield Costing(job))
 
 
 def posteriors(

@@ -10,17 +10,22 @@ from msgspec import Struct
 from core.cost import cost_of
 from core.errors import NoBatchSizeLeft
 from core.failures import all_aside, described, is_set_aside, reset_call, usable
+from core.rationale import Rule
 from core.records import Job, Trial, TrialStatus
 
 
 class Explore(Struct, frozen=True):
-    """The walk goes on with this batch size."""
+    """The walk goes on with this batch size, in this round (from 1), by this rule."""
 
     batch_size: int
+    round: int
+    rule: Rule
 
 
 class Await(Struct, frozen=True):
-    """The walk waits for an exploration that is still Dispatched."""
+    """The walk waits for an exploration that is still Dispatched, of this round (from 1)."""
+
+    round: int
 
 
 class Survivors(Struct, frozen=True):
@@ -49,19 +54,29 @@ def walk(
     Raises:
         NoBatchSizeLeft: A round ended without a survivor.
     """
-    if any(trial.status is TrialStatus.DISPATCHED for seen in explorations.values() for trial in seen):
-        return Await()  # also where the walk has turned away from it, since a batch size was set aside
+    running = [
+        len(seen)
+        for seen in explorations.values()
+        if any(trial.status is TrialStatus.DISPATCHED for trial in seen)
+    ]
+    if running:  # also where the walk has turned away from it, since a batch size was set aside
+        return Await(max(running))
     survivors = sorted(batch_sizes)
     default = job.default_batch_size
     for round_index in range(job.num_pruning_rounds):
         converged: dict[int, float] = {}
         start = survivors.index(default)
-        for direction in (survivors[start::-1], survivors[start + 1 :]):
+        for rule, direction in (
+            (Rule.SMALLER, survivors[start::-1]),
+            (Rule.LARGER, survivors[start + 1 :]),
+        ):
             for batch_size in direction:
                 is_aside = is_set_aside(job, batch_size)
                 trial = next(iter(explorations.get(batch_size, ())[round_index:]), None)
                 if trial is None and not is_aside:
-                    return Explore(batch_size)
+                    return Explore(
+                        batch_size, round_index + 1, Rule.DEFAULT if batch_size == default else rule
+                    )
                 if trial is None or not trial.converged or trial.time is None or trial.energy is None:
                     break
                 if not is_aside:  # else the walk went past it before it was set aside

@@ -1,10 +1,14 @@
 """Why a trial has the batch size that it has, as it is kept with the trial."""
 
+import math
+from collections.abc import Sequence
 from enum import StrEnum
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from core.records import Stage
+from core.records import Arm, Stage
 
 
 class Rule(StrEnum):
@@ -51,3 +55,18 @@ class Rationale(Struct, frozen=True, omit_defaults=True):
     rule: Rule
     round: int | None = None
     arms: tuple[Weighed, ...] = ()
+
+
+def weighed(arms: Sequence[Arm], samples: NDArray[np.float64] | None = None) -> tuple[Weighed, ...]:
+    """Return arms as a decision sees them, in their order; a sample is NaN where none was drawn."""
+    drawn = [math.nan] * len(arms) if samples is None else samples.tolist()
+    return tuple(
+        Weighed(
+            arm.batch_size,
+            arm.param_mean,
+            None if math.isinf(arm.param_precision) else arm.param_precision,
+            arm.num_observations,
+            None if math.isnan(sample) else sample,
+        )
+        for arm, sample in zip(arms, drawn, strict=True)
+    )

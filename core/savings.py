@@ -43,7 +43,7 @@ def savings_of(job: Job) -> Savings | None:
 
 
 def saved_by(job: Job, trial: Trial) -> tuple[float, float] | None:
-    """Return the seconds and joules that an ended trial has saved, by what is known of the default batch size."""
+    """Return the seconds and joules that an ended trial has saved, None where the usual is not known."""
     if job.num_default == 0 or trial.time is None or trial.energy is None:
         return None
     usual_time, usual_energy = (

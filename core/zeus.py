@@ -12,21 +12,23 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core import failures, leases, needs
+from core import failures, leases, needs, savings
 from core.cost import cost_of
 from core.errors import NoBatchSizeLeft, TrialFailed, UnknownBatchSize
 from core.history import History, history_of, rewards_of
 from core.needs import Need
 from core.pruning import Await, Explore, stand_in, walk
+from core.rationale import Rationale, Rule, weighed
 from core.records import Arm, Job, Posterior, Report, Stage, Trial, TrialStatus, TrialType, Verdict
 from core.sums import MOST_REFITTED, Sums, posterior_of
 from core.verdict import judge
 
 
 class Suggested(Struct, frozen=True):
-    """A new trial, the job behind it, and the arms born with it."""
+    """A new trial and why it has its batch size, the job behind it, and the arms born with it."""
 
     trial: Trial
+    rationale: Rationale
     job: Job
     born: tuple[Arm, ...] = ()
 
@@ -53,19 +55,29 @@ Reporting = Generator[Need, Any, Reported]
 def suggest(job: Job, now: datetime) -> Suggestion:
     """Decide which batch size the next trial of a job uses, and dispatch it at ``now`` (UTC).
 
+    Of a job that is paused it is the best one so far, outside the walk and outside the draws.
+
     Raises:
         NoBatchSizeLeft: Every batch size has failed to converge, or is set aside.
     """
     if job.stage is Stage.MAB:
         arms = yield from needs.arms(job)
+        if job.is_paused:
+            return _dispatch_best(job, tuple(arms.values()), now)
         return (yield from _sample(job, tuple(arms.values()), now))
     batch_sizes = yield from needs.batch_sizes(job)
     explorations = yield from needs.explorations(job)
+    if job.is_paused:
+        batch_size, why = stand_in(job, batch_sizes, explorations), Rationale(job.stage, Rule.PAUSED)
+        return _dispatch(job, batch_size, TrialType.CONCURRENT, why, now)
     step = walk(job, batch_sizes, explorations)
     if isinstance(step, Explore):
-        return _dispatch(job, step.batch_size, TrialType.EXPLORATION, now)
+        why = Rationale(job.stage, step.rule, step.round)
+        return _dispatch(job, step.batch_size, TrialType.EXPLORATION, why, now)
     if isinstance(step, Await):
-        return _dispatch(job, stand_in(job, batch_sizes, explorations), TrialType.CONCURRENT, now)
+        batch_size = stand_in(job, batch_sizes, explorations)
+        why = Rationale(job.stage, Rule.STAND_IN, step.round)
+        return _dispatch(job, batch_size, TrialType.CONCURRENT, why, now)
     born = yield from _bear(job, step.batch_sizes, explorations)
     suggested = yield from _sample(replace(job, stage=Stage.MAB), born, now)
     return replace(suggested, born=born)
@@ -82,7 +94,7 @@ def begin(job: Job, batch_size: int, now: datetime) -> Suggestion:
     batch_sizes = yield from needs.batch_sizes(job)
     if batch_size not in batch_sizes:
         raise UnknownBatchSize(f"Expected one of the batch sizes of job({job.job_id}), got {batch_size}")
-    return _dispatch(job, batch_size, TrialType.CONCURRENT, now)
+    return _dispatch(job, batch_size, TrialType.CONCURRENT, Rationale(job.stage, Rule.CHOSEN), now)
 
 
 def started_over(job: Job) -> Job:
@@ -99,15 +111,39 @@ def started_over(job: Job) -> Job:
 
 
 def _sample(job: Job, arms: Sequence[Arm], now: datetime) -> Suggestion:
+    usable = _usable(job, arms)
+    chosen = yield from needs.choice(job, usable)
+    moved = replace(job, mab_random_generator_state=chosen.stream)
+    arms_seen = weighed(usable, chosen.samples)
+    rule = Rule.UNEXPLORED if arms_seen[0].sample is None else Rule.SAMPLED
+    why = Rationale(job.stage, rule, arms=arms_seen)
+    return _dispatch(moved, chosen.arm.batch_size, TrialType.MAB, why, now)
+
+
+def _dispatch_best(job: Job, arms: Sequence[Arm], now: datetime) -> Suggested:
+    """Dispatch a trial at the arm of the highest posterior mean; where none has results, at the default."""
+    usable = _usable(job, arms)
+    best = max(
+        usable,
+        key=lambda arm: (arm.num_observations > 0, arm.param_mean, arm.batch_size == job.default_batch_size),
+    )
+    why = Rationale(job.stage, Rule.PAUSED, arms=weighed(usable))
+    return _dispatch(job, best.batch_size, TrialType.CONCURRENT, why, now)
+
+
+def _usable(job: Job, arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms that are not set aside.
+
+    Raises:
+        NoBatchSizeLeft: All are.
+    """
     usable = [arm for arm in arms if not failures.is_set_aside(job, arm.batch_size)]
     if not usable:
         raise NoBatchSizeLeft(failures.all_aside(job))
-    chosen = yield from needs.choice(job, usable)
-    moved = replace(job, mab_random_generator_state=chosen.stream)
-    return _dispatch(moved, chosen.arm.batch_size, TrialType.MAB, now)
+    return usable
 
 
-def _dispatch(job: Job, batch_size: int, type_: TrialType, now: datetime) -> Suggested:
+def _dispatch(job: Job, batch_size: int, type_: TrialType, rationale: Rationale, now: datetime) -> Suggested:
     trial = leases.granted(
         job,
         Trial(
@@ -120,8 +156,8 @@ def _dispatch(job: Job, batch_size: int, type_: TrialType, now: datetime) -> Sug
         ),
         now,
     )
-    job = replace(job, last_trial_number=trial.trial_number)
-    return Suggested(trial, leases.watched(job, trial))
+    job = replace(job, last_trial_number=trial.trial_number, last_activity=now)
+    return Suggested(trial, rationale, leases.watched(job, trial))
 
 
 def _bear(
@@ -153,9 +189,10 @@ def expire(job: Job, now: datetime) -> Generator[Need, Any, tuple[Job, Sequence[
     if job.next_expiry is None or job.next_expiry > now:
         return job, ()
     running = yield from needs.leased(job)
-    failed = [leases.expired(trial) for trial in running if leases.has_expired(trial, now)]
-    for trial in failed:
-        job = failures.failed(job, trial)
+    over = [trial for trial in running if leases.has_expired(trial, now)]
+    failed = [leases.expired(trial) for trial in over]
+    for trial, expired in zip(over, failed, strict=True):
+        job = savings.counted(failures.failed(job, expired), trial, expired, now)
     left = running[len(failed) :]
     return replace(job, next_expiry=left[0].lease_expires if left else None), failed
 
@@ -202,6 +239,7 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         failure_reason=None,
         is_late=is_late,
     )
+    job = savings.counted(job, trial, ended, now)
     if not failures.counts(job, ended):
         return Reported(verdict, ended, job)
     arm, sums = yield from _learn(job, ended)

@@ -20,6 +20,7 @@ ServiceError
 ├── SpecificationConflict     409
 ├── JobIdTaken                409
 ├── NoBatchSizeLeft           409
+├── NotInstalled              501
 ├── KeyReused                 422
 └── Unavailable               503
     ├── Overloaded
@@ -218,6 +219,13 @@ class NoBatchSizeLeft(ServiceError):
 
     status = HTTPStatus.CONFLICT
     problem = "no-batch-size-left"
+
+
+class NotInstalled(ServiceError):
+    """What would answer the call is an extra that is not here."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    problem = "not-installed"
 
 
 class Unavailable(ServiceError):

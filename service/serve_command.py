@@ -1,6 +1,7 @@
 """The command that runs the service: its options, and what must be so before it listens."""
 
 import asyncio
+import logging
 import os
 import socket
 
@@ -9,6 +10,7 @@ import msgspec
 
 from service import serving
 from service.exposure import Exposure, exposure_of
+from service.logs import Format, Level, Logs
 from service.options import HostName, Refused, database_url, refusals_said
 from service.serving import Settings
 from service.store import tokens
@@ -16,6 +18,8 @@ from service.store.databases import ensure_shareable, open_database, run_beside
 from service.tls import Certificate
 from service.web.limits import Limits
 from service.workers import Workers
+
+log = logging.getLogger("batchbandit.serving")
 
 
 @click.command()
@@ -138,6 +142,24 @@ from service.workers import Workers
     show_envvar=True,
     help="The certificate's private key, in PEM.",
 )
+@click.option(
+    "--log-format",
+    envvar="BATCHBANDIT_LOG_FORMAT",
+    type=click.Choice(Format, case_sensitive=False),
+    default=Format.CONSOLE,
+    show_default=True,
+    show_envvar=True,
+    help="How an entry of the log is written: for people, or as a line of JSON.",
+)
+@click.option(
+    "--log-level",
+    envvar="BATCHBANDIT_LOG_LEVEL",
+    type=click.Choice(Level, case_sensitive=False),
+    default=Level.INFO,
+    show_default=True,
+    show_envvar=True,
+    help="The least that is logged.",
+)
 @database_url
 def serve(  # noqa: PLR0913  (the options of the command)
     *,
@@ -152,10 +174,14 @@ def serve(  # noqa: PLR0913  (the options of the command)
     insecure: bool,
     tls_certificate: str | None,
     tls_key: str | None,
+    log_format: Format,
+    log_level: Level,
     database_url: str,
     **limits: float,
 ) -> None:
     """Run the service until SIGTERM or SIGINT."""
+    logs = Logs(log_format, log_level)
+    logs.begin()
     certificate = certificate_of(tls_certificate, tls_key)
     with listening(host, port) as listener:
         exposure = exposure_of(listener, allowed_hosts, is_insecure=insecure)
@@ -173,14 +199,15 @@ def serve(  # noqa: PLR0913  (the options of the command)
             exposure,
             certificate,
             msgspec.convert(limits, Limits),
+            logs,
         )
         said = f"batchbandit serves {database.name} on {url_of(listener, 'https' if certificate else 'http')}"
         if workers == 1:
-            click.echo(said, err=True)
+            log.info("%s", said)
             serving.serve(database, listener, settings)
             return
         asyncio.run(database.close())  # each worker opens it for itself
-        click.echo(f"{said} with {workers} workers", err=True)
+        log.info("%s with %d workers", said, workers)
         Workers(workers, listener, settings).run()
 
 

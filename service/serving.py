@@ -16,8 +16,10 @@ from msgspec import Struct
 from starlette.applications import Starlette
 
 from service.exposure import Exposure
+from service.logs import Logs
 from service.store.databases import ServedDatabase
 from service.tls import Certificate
+from service.tracing import tracing_wanted
 from service.web.app import create_app
 from service.web.clients import Clients
 from service.web.connection import Connection
@@ -37,9 +39,7 @@ TICK_SECONDS = 0.1
 OTHER_FILES = 100
 """What a process may have open beside the connections of its clients."""
 HEADERS = [
-    ("Cache-Control", "no-store"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 ]
 """Of every answer, also of what is refused before there is a request."""
@@ -54,7 +54,8 @@ class Settings(Struct, frozen=True):
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
     while all else goes on, so that balancers look elsewhere first. For ``key_seconds`` a call that comes
     again with its ``Idempotency-Key`` is answered as it was first; for ``event_seconds`` it is kept what has
-    happened. With a ``certificate`` it speaks TLS. ``limits`` are those of the clients.
+    happened. With a ``certificate`` it speaks TLS. ``limits`` are those of the clients; ``logs`` says how to
+    log.
     """
 
     database_url: str
@@ -65,6 +66,7 @@ class Settings(Struct, frozen=True):
     exposure: Exposure
     certificate: Certificate | None = None
     limits: Limits = Limits()
+    logs: Logs = Logs()
 
 
 def configuration(app: Starlette, clients: Clients, certificate: Certificate | None = None) -> uvicorn.Config:
@@ -80,6 +82,7 @@ def configuration(app: Starlette, clients: Clients, certificate: Certificate | N
         http=speaks,  # type: ignore[arg-type]  # uvicorn calls it, class or not
         ws="none",
         lifespan="on",
+        log_config=None,  # the process has begun its log
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -132,7 +135,8 @@ class DrainingServer(uvicorn.Server):
         expiring.cancel()
 
     def _give_up(self) -> None:
-        for waited_for in (self._app.state.engine, self._app.state.admission, self._app.state.readiness):
+        state = self._app.state
+        for waited_for in (state.engine, state.admission, state.readiness, state.census):
             waited_for.give_up()
 
     async def _expire(self) -> None:
@@ -145,6 +149,7 @@ class DrainingServer(uvicorn.Server):
 def serve(database: ServedDatabase, listener: socket.socket, settings: Settings) -> None:
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
     clients = Clients(within_open_files(settings.limits))
+    tracing = tracing_wanted()
     app = create_app(
         database,
         settings.exposure,
@@ -152,6 +157,7 @@ def serve(database: ServedDatabase, listener: socket.socket, settings: Settings)
         key_seconds=settings.key_seconds,
         event_seconds=settings.event_seconds,
         listener_limit=min(MOST_LISTENERS, max(1, clients.connection_limit // 2)),
+        tracing=tracing,
     )
     server = DrainingServer(app, clients, settings)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
@@ -159,6 +165,8 @@ def serve(database: ServedDatabase, listener: socket.socket, settings: Settings)
         signal.signal(stop, server.handle_exit)
     spare_collections()
     server.run(sockets=[listener])
+    if tracing is not None:
+        tracing.close()
 
 
 def within_open_files(limits: Limits) -> Limits:

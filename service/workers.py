@@ -95,12 +95,14 @@ def shared_metrics() -> Iterator[None]:
 
 def work(listener: socket.socket, settings: Settings) -> None:
     """Serve as one of several; also ends when the process that started it does."""
+    settings.logs.begin()
     threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
     try:
         database = open_database(settings.database_url)
     except OpeningError as error:
         forget_metrics()
-        sys.exit(f"Error: {error}")
+        log.critical("%s", error)
+        sys.exit(1)
     serve(database, listener, settings)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from service.clock import utc_now
 from service.credentials import Token, recognise
 from service.engine.sharing import Shared
-from service.errors import DatabaseUnavailable, Overloaded
+from service.errors import DatabaseUnavailable, Overloaded, Unavailable
 from service.store import tokens
 from service.store.tokens import Issued
 
@@ -22,6 +22,10 @@ log = logging.getLogger("batchbandit.tokens")
 
 STALE_SECONDS = 1.0
 """How long a token that was made or revoked may go unnoticed."""
+
+
+PATIENCE_SECONDS = 1.0
+"""How long who can go by what was read before waits for the database."""
 
 
 class Database(Protocol):
@@ -82,6 +86,20 @@ class Admission:
         elif age >= STALE_SECONDS / 2 and not self._has_given_up:
             self._reading.begin()  # so that nobody waits where somebody calls all the time
         return self._issued
+
+    async def last_issued(self) -> Issued:
+        """Return the tokens in force as they were last read, if they cannot be read within a moment.
+
+        Raises:
+            Unavailable: They have never been read.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self.issued()
+        except (TimeoutError, Unavailable):
+            if self._read_at == float("-inf"):
+                raise DatabaseUnavailable from None
+            return self._issued
 
     async def _wait(self) -> None:
         """Wait until they have been read."""

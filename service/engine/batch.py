@@ -3,21 +3,30 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from core.decisions import settle
 from service.engine.commands import Command, Register
+from service.engine.deeds import recorded
 from service.engine.dossier import Dossier
 from service.engine.handlers import handle
-from service.engine.happenings import happenings
 from service.engine.loading import load, open_dossiers
 from service.engine.repetition import UNANSWERED, Repetitions
-from service.store import audit, locking, reading, writing
+from service.store import audit, feed, locking, reading, writing
+from service.store.happening import Happening
 from service.store.writing import NewTrial
 
 KEY_SECONDS = 24 * 3600.0
 """How long a first answer is kept, where nothing else is said."""
+
+
+class Done(NamedTuple):
+    """What came of a batch: an outcome a command, and what has happened to jobs."""
+
+    outcomes: list[object]
+    happenings: list[Happening]
 
 
 def run_batch(
@@ -25,7 +34,7 @@ def run_batch(
     commands: Sequence[Command],
     now: datetime | None = None,
     key_seconds: float = KEY_SECONDS,
-) -> list[object]:
+) -> Done:
     """Carry commands out, those of one job in their order, and write what they change.
 
     Args:
@@ -35,7 +44,8 @@ def run_batch(
         key_seconds: How long first answers are kept.
 
     Returns:
-        For each command its answer or, where it failed, its exception: one failing leaves the others alone.
+        For each command its answer or, where it failed, its exception: one failing leaves the others alone;
+        and what has happened.
     """
     claim_names(connection, commands)
     dossiers, moment = open_dossiers(connection, commands)
@@ -61,8 +71,14 @@ def run_batch(
     write(connection, dossiers.values())
     writing.keep_answers(connection, repetitions.given, repetitions.expired)
     done = [(commands[index], outcomes[index]) for index in sorted(carried_out)]
-    audit.record(connection, list(happenings(done, now)))
-    return outcomes
+    audit.record(connection, list(recorded(done, now)))
+    happenings = [
+        Happening(dossier.job_id, kind, now, detail)
+        for dossier in dossiers.values()
+        for kind, detail in dossier.happened
+    ]
+    feed.record(connection, happenings)
+    return Done(outcomes, happenings)
 
 
 def claim_names(connection: Connection, commands: Sequence[Command]) -> None:
@@ -107,14 +123,18 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     """Write what has changed in dossiers: one statement a kind of change."""
     dossiers = list(dossiers)
     jobs = [(dossier, dossier.job) for dossier in dossiers if dossier.job is not None]
-    trials = [(trial, number in d.dispatched) for d in dossiers for number, trial in d.changed_trials.items()]
+    trials = [
+        (trial, d.rationales.get(number)) for d in dossiers for number, trial in d.changed_trials.items()
+    ]
     arms = [(arm, size in d.born) for d in dossiers for size, arm in d.changed_arms.items()]
     writing.delete_jobs(connection, {d.job_id: d.last_number for d in dossiers if d.is_deleted})
     writing.insert_jobs(connection, [(job, d.read_batch_sizes or ()) for d, job in jobs if d.is_new])
     writing.forget_arms(connection, [d.job_id for d in dossiers if d.is_reset])
+    writing.forget_results(connection, [d.job_id for d in dossiers if d.has_new_window])
     writing.update_jobs(connection, [job for d, job in jobs if d.is_changed and not d.is_new])
-    writing.insert_trials(connection, [NewTrial(trial) for trial, is_new in trials if is_new])
-    writing.update_trials(connection, [trial for trial, is_new in trials if not is_new])
+    writing.update_terms(connection, [job for d, job in jobs if d.has_new_terms and not d.is_new])
+    writing.insert_trials(connection, [NewTrial.of(trial, why) for trial, why in trials if why is not None])
+    writing.update_trials(connection, [trial for trial, why in trials if why is None])
     writing.insert_arms(connection, [arm for arm, is_new in arms if is_new])
     writing.update_arms(connection, [arm for arm, is_new in arms if not is_new])
     writing.keep_histories(connection, [kept for d in dossiers for kept in d.changed_histories()])

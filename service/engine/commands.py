@@ -1,10 +1,11 @@
 """What the engine can be asked to do; each command is about one job."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from msgspec import Struct
 
+from core.change import Value
 from core.records import Report, Specification, Trial, Verdict
 
 
@@ -105,6 +106,22 @@ class Reset(Asked, frozen=True):
     actor: str
 
 
+class Change(Asked, frozen=True):
+    """Change terms of a job, by name, on behalf of ``actor``; answered with an ``Altered``."""
+
+    job_id: str
+    terms: Mapping[str, Value]
+    actor: str
+
+
+class Pause(Asked, frozen=True):
+    """Let a job explore nothing, or explore again, on behalf of ``actor``; answered with a ``Paused``."""
+
+    job_id: str
+    is_paused: bool
+    actor: str
+
+
 class Delete(Asked, frozen=True):
     """Delete a job and all that belongs to it, on behalf of ``actor``; answered with None."""
 
@@ -135,5 +152,20 @@ class Started(Struct, frozen=True):
     first_trial_number: int
 
 
-Command = Register | Suggest | Begin | Tell | End | Beat | Expire | Reset | Delete
-Outcome = Registered | Trial | Verdict | Lease | Started | None
+class Paused(Struct, frozen=True):
+    """Whether a job explores nothing any more, and whether this call has changed that."""
+
+    job_id: str
+    is_paused: bool
+    is_new: bool
+
+
+class Altered(Struct, frozen=True):
+    """The specification of a job in force, and the terms that a call has changed."""
+
+    specification: Specification
+    terms: Mapping[str, Value]
+
+
+Command = Register | Suggest | Begin | Tell | End | Beat | Expire | Reset | Change | Pause | Delete
+Outcome = Registered | Trial | Verdict | Lease | Started | Altered | Paused | None

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -11,9 +13,11 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 from sqlalchemy import Connection
 
 from service import metrics
+from service.context import Asked, concerned, on_behalf_of
 from service.engine.batch import KEY_SECONDS, run_batch
 from service.engine.commands import Command
 from service.errors import DatabaseUnavailable, Overloaded, ServiceError, Unavailable
+from service.tracing import Tracing
 
 T = TypeVar("T")
 
@@ -40,11 +44,12 @@ class Database(Protocol):
 
 
 class Group(NamedTuple):
-    """Commands that were submitted together, since when, and where their outcomes are awaited."""
+    """Commands that were submitted together, since when, where their outcomes are awaited, and for whom."""
 
     commands: Sequence[Command]
     since: float
     outcomes: asyncio.Future[list[object]]
+    requests: tuple[Asked, ...]
 
     def answer(self, outcomes: list[object]) -> None:
         """Give the outcomes, unless whoever asked has gone."""
@@ -61,8 +66,15 @@ class GroupCommit:
     nothing more.
     """
 
-    def __init__(self, database: Database, limit: int, key_seconds: float = KEY_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limit: int,
+        key_seconds: float = KEY_SECONDS,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._database = database
+        self._tracing = tracing
         self._limit = limit
         self._key_seconds = key_seconds
         self._waiting: deque[Group] = deque()
@@ -104,9 +116,8 @@ class GroupCommit:
             raise Unavailable("The service is stopping; try again in a moment.")
         if self._num_waiting >= self._limit:
             raise Overloaded(f"{self._limit} requests are waiting already; try again in a moment.")
-        loop = asyncio.get_running_loop()
-        outcomes: asyncio.Future[list[object]] = loop.create_future()
-        self._waiting.append(Group(commands, loop.time(), outcomes))
+        outcomes: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Group(commands, time.monotonic(), outcomes, concerned.get()))
         self._num_waiting += len(commands)
         metrics.WAITING.set(self._num_waiting)
         self._arrival.set()
@@ -121,7 +132,11 @@ class GroupCommit:
             groups = [group for group in self._take() if self._is_awaited(group)]
             self._in_flight = groups
             commands = [command for group in groups for command in group.commands]
-            outcomes = iter(await self._commit(commands) if commands else [])
+            now = time.monotonic()
+            for group in groups:
+                metrics.WAITS.observe(now - group.since)
+            with on_behalf_of(asked for group in groups for asked in group.requests):
+                outcomes = iter(await self._commit(commands) if commands else [])
             for group in groups:
                 group.answer(list(islice(outcomes, len(group.commands))))
             await self._settle()
@@ -136,7 +151,7 @@ class GroupCommit:
 
     def _is_awaited(self, group: Group) -> bool:
         """Tell whether somebody waits; who has waited too long is answered that nothing was done."""
-        if asyncio.get_running_loop().time() - group.since > PATIENCE_SECONDS:
+        if time.monotonic() - group.since > PATIENCE_SECONDS:
             group.answer([DatabaseUnavailable()] * len(group.commands))
         return not group.outcomes.done()
 
@@ -163,12 +178,17 @@ class GroupCommit:
         metrics.WAITING.set(self._num_waiting)
         return taken
 
+    def _traced(self, num_commands: int) -> AbstractContextManager[None]:
+        if self._tracing is None:
+            return nullcontext()
+        return self._tracing.transaction(concerned.get(), num_commands)
+
     async def _commit(self, commands: Sequence[Command]) -> list[object]:
         """Return an outcome a command, also where the transaction fails as a whole."""
         metrics.COMMANDS.observe(len(commands))
         try:
-            with metrics.TRANSACTIONS.time():
-                return await self._database.transact(
+            with metrics.TRANSACTIONS.time(), self._traced(len(commands)):
+                done = await self._database.transact(
                     partial(run_batch, commands=commands, key_seconds=self._key_seconds),
                     is_lone=len(commands) == 1 and not self._waiting,
                 )
@@ -181,3 +201,5 @@ class GroupCommit:
                 return [error]
             # What broke the transaction is one command's doing: alone, it breaks its own.
             return [outcome for command in commands for outcome in await self._commit([command])]
+        metrics.count(done.happenings)
+        return done.outcomes

@@ -1,17 +1,24 @@
 """What one transaction knows of one job: what it has read, and what it has changed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from core.cost import cost_of
 from core.history import History, history_of
+from core.needs import Costs
+from core.rationale import Rationale
 from core.records import Arm, Job, Trial, TrialStatus, TrialType
 from core.sums import MOST_REFITTED, Sums
+from service.store.happening import Kind
 from service.store.writing import Kept
 
 MOST_KEPT = MOST_REFITTED
 """Beyond so many results, which only a window can have, what is kept would be written too often."""
+
+
+NONE = history_of(())
 
 
 class Dossier:
@@ -34,19 +41,23 @@ class Dossier:
         self.read_explorations: Mapping[int, Trial] | None = None
         self.read_leased: Mapping[int, Trial] | None = None
         self.read_newest: dict[int, int] = {}
-        self.read_histories: dict[int, History] = {}
+        self.read_histories: dict[tuple[int, int], History] = {}
         self.read_sums: dict[int, Sums | None] = {}
+        self.read_costs = Costs(None, None, None)
         self.kept: set[int] = set()
 
         self.is_deleted = False
         self.is_new = False
         self.is_changed = False
         self.is_reset = False
+        self.has_new_terms = False
+        self.has_new_window = False
         self.changed_trials: dict[int, Trial] = {}
         self.changed_arms: dict[int, Arm] = {}
         self.changed_sums: dict[int, Sums] = {}
         self.refitted: set[int] = set()
-        self.dispatched: set[int] = set()
+        self.rationales: dict[int, Rationale] = {}
+        self.happened: list[tuple[Kind, dict[str, Any]]] = []
         self.born: set[int] = set()
 
     def register(self, job: Job, batch_sizes: Sequence[int]) -> None:
@@ -65,13 +76,14 @@ class Dossier:
 
     def _know_no_arms(self, batch_sizes: Sequence[int]) -> None:
         self.read_arms = {}
-        self.read_histories = dict.fromkeys(batch_sizes, history_of(()))
+        self.read_histories = {}
         self.read_sums = dict.fromkeys(batch_sizes)
 
     def deleted(self) -> Self:
         """Return a dossier of which nothing is left but the highest trial number."""
         rest = type(self)(self.job_id, self.job.last_trial_number if self.job else self.last_number)
         rest.is_deleted = True
+        rest.happened = self.happened
         return rest
 
     def change_job(self, job: Job) -> None:
@@ -79,10 +91,27 @@ class Dossier:
         if job is not self.job:
             self.job, self.is_changed = job, True
 
-    def dispatch(self, trial: Trial) -> None:
-        """Add a trial."""
+    def change_terms(self, job: Job) -> None:
+        """Let the job have other terms; with another window what is kept of its results does not fit."""
+        if self.job is not None and max(job.window_size, 0) != max(self.job.window_size, 0):
+            self.has_new_window = True
+            self.changed_sums.clear()
+            self.kept.clear()
+        self.has_new_terms = True
+        self.change_job(job)
+
+    def keeps(self, window: int) -> bool:
+        """Tell whether what the database keeps beside arms are the results of a window."""
+        return not self.has_new_window and self.job is not None and window == max(self.job.window_size, 0)
+
+    def happen(self, kind: Kind, **detail: object) -> None:
+        """Let those who watch know of something that has happened."""
+        self.happened.append((kind, detail))
+
+    def dispatch(self, trial: Trial, rationale: Rationale) -> None:
+        """Add a trial, and why it has its batch size."""
         self.changed_trials[trial.trial_number] = trial
-        self.dispatched.add(trial.trial_number)
+        self.rationales[trial.trial_number] = rationale
 
     def change_trial(self, trial: Trial) -> None:
         """Let a trial stand differently."""
@@ -149,7 +178,8 @@ class Dossier:
             for number, trial in self.changed_trials.items()
             if trial.batch_size == batch_size and number > self._reset_number
         ]
-        results = np.concatenate([self.read_histories[batch_size], history_of(changed)])
+        read = NONE if self.knows_results else self.read_histories[batch_size, window]
+        results = np.concatenate([read, history_of(changed)])
         return results[results[:, 0].argsort()][-window:]  # the last 0 are all
 
     def changed_histories(self) -> Iterator[Kept]:
@@ -161,5 +191,27 @@ class Dossier:
             yield Kept(self.job_id, size, None, is_new=False)
 
     def sums_of(self, batch_size: int) -> Sums | None:
-        """Return the running sums of a batch size, None where it has none."""
-        return self.changed_sums.get(batch_size) or self.read_sums[batch_size]
+        """Return the running sums of a batch size, None where it has none, or what is kept is of no use."""
+        kept = None if self.has_new_window else self.read_sums[batch_size]
+        return self.changed_sums.get(batch_size) or kept
+
+    @property
+    def knows_results(self) -> bool:
+        """Tell whether no result counts that is not among the changed trials: the job has just begun."""
+        return self.is_new or self.is_reset
+
+    def costs(self, job: Job) -> Costs:
+        """Return what the results since the reset cost under the terms of a job."""
+        results = [
+            (cost_of(job, trial.time, trial.energy), number, trial)
+            for number, trial in self.changed_trials.items()
+            if number > self._reset_number and trial.time is not None and trial.energy is not None
+        ]
+        read = self.read_costs
+        every = [cost for cost, _, _ in results]
+        converged = [(cost, number, trial.batch_size) for cost, number, trial in results if trial.converged]
+        return Costs(
+            min((cost for cost in (read.lowest, *every) if cost is not None), default=None),
+            max((cost for cost in (read.highest, *every) if cost is not None), default=None),
+            min((one for one in (read.cheapest, *converged) if one is not None), default=None),
+        )

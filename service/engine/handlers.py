@@ -10,27 +10,30 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core import failures, leases, needs, streams, zeus
+from core import failures, leases, savings, zeus
 from core.errors import CoreError
 from core.needs import Need
-from core.records import Job, Specification, Stage, Terms, Trial, TrialStatus, Verdict
+from core.records import Job, Trial, TrialStatus, Verdict
 from service import errors
+from service.engine import steering
 from service.engine.commands import (
     Beat,
     Begin,
+    Change,
     Command,
     Delete,
     End,
     Expire,
     Lease,
+    Pause,
     Register,
-    Registered,
     Reset,
-    Started,
     Suggest,
     Tell,
 )
 from service.engine.dossier import Dossier
+from service.engine.narration import tell_dispatched, tell_ended
+from service.engine.steering import existing
 
 Handling = Generator[Need, Any, object]
 
@@ -54,12 +57,10 @@ def handle(dossiers: dict[str, Dossier], command: Command, now: datetime) -> Han
                 return beat(dossier, command, now)
             case Expire():
                 yield from expire(dossier, now)
-            case Register():
-                return (yield from register(dossier, command))
-            case Reset():
-                return (yield from reset(dossier))
             case Delete():
-                dossiers[command.job_id] = delete(dossier)
+                dossiers[command.job_id] = steering.delete(dossier)
+            case Register() | Reset() | Change() | Pause():
+                return (yield from steering.steer(dossier, command))
     except CoreError as error:
         raise errors.from_core(error) from error
     return None
@@ -68,24 +69,29 @@ def handle(dossiers: dict[str, Dossier], command: Command, now: datetime) -> Han
 def dispatch(dossier: Dossier, command: Suggest | Begin, now: datetime) -> Generator[Need, Any, Trial]:
     """Dispatch a new trial, whose batch size is chosen once those whose leases have run out are over."""
     if isinstance(command, Begin):
-        suggested = yield from zeus.begin(_existing(dossier), command.batch_size, now)
+        job = existing(dossier)
+        suggested = yield from zeus.begin(job, command.batch_size, now)
     else:
         _registered(dossier)
         yield from expire(dossier, now)  # whether or not a batch size is left then
-        suggested = yield from zeus.suggest(_registered(dossier), now)
+        job = _registered(dossier)
+        suggested = yield from zeus.suggest(job, now)
     dossier.change_job(suggested.job)
     dossier.bear(suggested.born)
-    dossier.dispatch(suggested.trial)
+    dossier.dispatch(suggested.trial, suggested.rationale)
+    tell_dispatched(dossier, job, suggested.job, suggested.trial, suggested.rationale)
     return suggested.trial
 
 
 def expire(dossier: Dossier, now: datetime) -> Generator[Need, Any, None]:
     """Fail the trials whose leases have run out; a job that is gone has none."""
-    if dossier.job is None:
+    before = dossier.job
+    if before is None:
         return
-    job, expired = yield from zeus.expire(dossier.job, now)
+    job, expired = yield from zeus.expire(before, now)
     for trial in expired:
         dossier.change_trial(trial)
+        tell_ended(dossier, before, job, trial)
     dossier.change_job(job)
 
 
@@ -104,6 +110,8 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
         dossier.change_job(reported.job)
     if reported.trial is not None and reported.trial is not trial:
         dossier.change_trial(reported.trial)
+        if reported.trial.status is TrialStatus.SUCCEEDED:
+            tell_ended(dossier, job, reported.job or job, reported.trial)
     if reported.arm is not None:
         dossier.learn(reported.arm, reported.sums)
     return reported.verdict
@@ -128,13 +136,15 @@ def end(dossier: Dossier, command: End, now: datetime) -> None:
             end_timestamp=max(now, trial.start_timestamp),
             failure_reason=command.reason,
         )
-    dossier.change_job(failures.failed(dossier.job, failed))
+    job = savings.counted(failures.failed(dossier.job, failed), trial, failed, now)
+    tell_ended(dossier, dossier.job, job, failed)
+    dossier.change_job(job)
     dossier.change_trial(failed)
 
 
 def beat(dossier: Dossier, command: Beat, now: datetime) -> Lease:
     """Renew the lease of a running trial."""
-    job = _existing(dossier)
+    job = existing(dossier)
     trial = dossier.trial_of(command.trial_number)
     if trial is None:
         raise errors.TrialNotFound(
@@ -164,71 +174,7 @@ def _over(trial: Trial) -> str:
     )
 
 
-def register(dossier: Dossier, command: Register) -> Generator[Need, Any, Registered]:
-    """Create a job, or compare the specification with the one in force."""
-    wanted = command.specification
-    if dossier.job is None:
-        dossier.register(_new_job(wanted, command.seed, dossier.last_number), wanted.batch_sizes)
-        return Registered(wanted, created=True)
-    if not command.is_named:
-        raise errors.JobIdTaken(f"The name {dossier.job_id} is taken.")
-    batch_sizes = yield from needs.batch_sizes(dossier.job)
-    in_force = _specification_of(dossier.job, tuple(batch_sizes))
-    wanted = replace(wanted, **{name: getattr(in_force, name) for name in command.unnamed})
-    if in_force != wanted:
-        raise errors.SpecificationConflict(_conflict(in_force, wanted))
-    return Registered(in_force, created=False)
-
-
-def reset(dossier: Dossier) -> Generator[Need, Any, Started]:
-    """Start a job over: nothing of what its trials have shown so far counts any more."""
-    job = _existing(dossier)
-    batch_sizes = yield from needs.batch_sizes(job)
-    dossier.reset(zeus.started_over(job), batch_sizes)
-    return Started(job.job_id, job.last_trial_number + 1)
-
-
-def delete(dossier: Dossier) -> Dossier:
-    """Return what is left of a job."""
-    _existing(dossier)
-    return dossier.deleted()
-
-
 def _registered(dossier: Dossier) -> Job:
     if dossier.job is None:
         raise errors.UnknownJob(f"Unknown job({dossier.job_id}). Please register the job first.")
     return dossier.job
-
-
-def _existing(dossier: Dossier) -> Job:
-    if dossier.job is None:
-        raise errors.JobNotFound(f"Job({dossier.job_id}) is not registered.")
-    return dossier.job
-
-
-def _new_job(specification: Specification, seed: int, last_number: int) -> Job:
-    return Job(
-        **_terms(specification),
-        mab_random_generator_state=streams.seeded(seed),
-        exp_default_batch_size=specification.default_batch_size,
-        stage=Stage.PRUNING,
-        min_cost=None,
-        min_cost_batch_size=specification.default_batch_size,
-        last_trial_number=last_number,
-    )
-
-
-def _specification_of(job: Job, batch_sizes: tuple[int, ...]) -> Specification:
-    return Specification(**_terms(job), batch_sizes=batch_sizes)
-
-
-def _terms(terms: Terms) -> dict[str, Any]:
-    return {name: getattr(terms, name) for name in Terms.__struct_fields__}
-
-
-def _conflict(in_force: Specification, wanted: Specification) -> str:
-    names = [n for n in Specification.__struct_fields__ if getattr(in_force, n) != getattr(wanted, n)]
-    return (
-        f"JobSpec doesn't match with existing jobSpec of job({in_force.job_id}): {', '.join(names)} differ. "
-        "Use a new job_id for different configuration."
-    )

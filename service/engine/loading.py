@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from core.needs import (
     Arms,
     BatchSizes,
+    Costing,
     Explorations,
     Leased,
     NewestExploration,
@@ -72,7 +73,9 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
     unsummed = [
         (need.job_id, need.batch_size)
         for need in wanted
-        if isinstance(need, RunningSums) and need.batch_size not in dossiers[need.job_id].read_sums
+        if isinstance(need, RunningSums)
+        and not dossiers[need.job_id].has_new_window
+        and need.batch_size not in dossiers[need.job_id].read_sums
     ]
     if unsummed:
         for (job_id, batch_size), sums in reading.sums(connection, unsummed).items():
@@ -85,6 +88,9 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
     if unknown:
         for (job_id, batch_size), number in reading.newest_explorations(connection, unknown).items():
             dossiers[job_id].read_newest[batch_size] = number
+    for need in wanted:
+        if isinstance(need, Costing) and not dossiers[need.job_id].knows_results:
+            dossiers[need.job_id].read_costs = reading.costs(connection, need.job)
     return [_ANSWERS[type(need)](dossiers[need.job_id], need) for need in wanted]
 
 
@@ -95,18 +101,23 @@ def load_histories(
     windows = {
         (need.job_id, need.batch_size): need.window
         for need in wanted
-        if need.batch_size not in dossiers[need.job_id].read_histories
+        if not dossiers[need.job_id].knows_results
+        and (need.batch_size, need.window) not in dossiers[need.job_id].read_histories
     }
-    keepable = [key for key, window in windows.items() if window <= MOST_KEPT]
+    keepable = [
+        (job_id, batch_size)
+        for (job_id, batch_size), window in windows.items()
+        if window <= MOST_KEPT and dossiers[job_id].keeps(window)
+    ]
     if keepable:
         for (job_id, batch_size), history in reading.histories(connection, keepable).items():
-            dossiers[job_id].read_histories[batch_size] = history
+            window = windows.pop((job_id, batch_size))
+            dossiers[job_id].read_histories[batch_size, window] = history
             dossiers[job_id].kept.add(batch_size)
-            del windows[job_id, batch_size]
     for window in set(windows.values()):
         keys = [key for key in windows if windows[key] == window]
         for (job_id, batch_size), history in reading.results(connection, keys, window).items():
-            dossiers[job_id].read_histories[batch_size] = history
+            dossiers[job_id].read_histories[batch_size, window] = history
 
 
 # How a dossier answers each kind of need.
@@ -117,5 +128,6 @@ _ANSWERS: Mapping[type[Stored], Callable[[Dossier, Any], object]] = {
     Leased: lambda dossier, _: dossier.leased(),
     Arms: lambda dossier, _: dossier.arms(),
     RunningSums: lambda dossier, need: dossier.sums_of(need.batch_size),
+    Costing: lambda dossier, need: dossier.costs(need.job),
     Results: lambda dossier, need: dossier.history(need.batch_size, need.window),
 }

@@ -20,6 +20,9 @@ class Action(StrEnum):
 
     REGISTER_JOB = "register job"
     RESET_JOB = "reset job"
+    CHANGE_JOB = "change job"
+    PAUSE_JOB = "pause job"
+    RESUME_JOB = "resume job"
     DELETE_JOB = "delete job"
     CREATE_TOKEN = "create token"  # noqa: S105  (no password)
     REVOKE_TOKEN = "revoke token"  # noqa: S105  (no password)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
-from service import metrics
+from service import metrics, tracing
 from service.errors import UNREADABLE, DatabaseUnavailable, OpeningError
 from service.store import locking, opening, reading
 
@@ -40,6 +40,9 @@ SETTINGS = {
     "jit": "off",
 }
 
+# What pages read may need a whole table in another order, or two of them joined.
+PAGE_SETTINGS = {"application_name": "batchbandit", "jit": "off"}
+
 # What another attempt may get past: no connection, shutdown, crash, start, too many clients, a standby,
 # serialization failure, deadlock.
 TRANSIENT = ("08", "57P01", "57P02", "57P03", "53300", "25006", "40001", "40P01")
@@ -64,14 +67,31 @@ POOLED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepar
 
 
 def serving_engine(url: URL, *, is_pooled: bool) -> AsyncEngine:
-    """Return the engine that serves, whose connections are tried before use where they have been idle."""
+    """Return the engine of the transactions."""
+    # The statements that follow a lock read what its holder has done.
+    return _engine(url, SETTINGS, is_pooled=is_pooled, isolation_level="READ COMMITTED")
+
+
+def reading_engine(url: URL, *, is_pooled: bool) -> AsyncEngine:
+    """Return the engine of what is read beside the transactions: each time one snapshot."""
+    return _engine(
+        url,
+        PAGE_SETTINGS,
+        is_pooled=is_pooled,
+        isolation_level="REPEATABLE READ",
+        execution_options={"postgresql_readonly": True},
+    )
+
+
+def _engine(url: URL, settings: dict[str, str], *, is_pooled: bool, **options: Any) -> AsyncEngine:  # noqa: ANN401  (SQLAlchemy's)
+    """Return an engine whose connections are tried before use where they have been idle."""
     engine = create_async_engine(
         url,
         pool_size=2,
         max_overflow=2,
         pool_recycle=RECYCLE_SECONDS,
-        isolation_level="READ COMMITTED",  # the statements that follow a lock read what its holder has done
-        connect_args={"timeout": CONNECT_SECONDS} | (POOLED if is_pooled else {"server_settings": SETTINGS}),
+        connect_args={"timeout": CONNECT_SECONDS} | (POOLED if is_pooled else {"server_settings": settings}),
+        **options,
     )
 
     @event.listens_for(engine.sync_engine, "checkin")
@@ -120,6 +140,12 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
+def note_retry(attempts: tenacity.RetryCallState) -> None:
+    """Count that a transaction begins again."""
+    metrics.RETRIES.inc()
+    tracing.note_retry(attempts.attempt_number)
+
+
 def is_pooled(connection: Connection) -> bool:
     """Tell whether there is a pooler between this process and the server.
 
@@ -138,10 +164,11 @@ class PostgresDatabase:
     def __init__(self, url: URL, *, is_pooled: bool) -> None:
         self.name = opening.name_of(url)
         self._engine = serving_engine(url, is_pooled=is_pooled)
+        self._reader = reading_engine(url, is_pooled=is_pooled)
         self._retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_random_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),
-            before_sleep=lambda _: metrics.RETRIES.inc(),
+            before_sleep=note_retry,
             reraise=True,
         )
 
@@ -167,9 +194,12 @@ class PostgresDatabase:
         Raises:
             DatabaseUnavailable: The database refused; nothing was written, or the sentence says otherwise.
         """
+        return await self._within_time(self._engine, work)
+
+    async def _within_time(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return await self._retrying(self._attempt, work)
+                return await self._retrying(self._attempt, engine, work)
         except TimeoutError as error:
             raise DatabaseUnavailable from error
         except Exception as error:
@@ -177,10 +207,10 @@ class PostgresDatabase:
                 raise DatabaseUnavailable from error
             raise
 
-    async def _attempt(self, work: Callable[[Connection], T]) -> T:
+    async def _attempt(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         is_committing = False
         try:
-            async with self._engine.connect() as connection:
+            async with engine.connect() as connection:
                 outcome = await connection.run_sync(work)
                 is_committing = True
                 await connection.commit()
@@ -191,12 +221,12 @@ class PostgresDatabase:
         return outcome
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which writes nothing, again where the connection is lost.
+        """Run ``work``, which reads, on one snapshot; again where the connection is lost.
 
         Raises:
             DatabaseUnavailable: It cannot be read.
         """
-        return await self.transact(work)
+        return await self._within_time(self._reader, work)
 
     async def check(self) -> None:
         """Read from the database.
@@ -219,6 +249,7 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._engine.dispose()
+        await self._reader.dispose()
 
 
 def read_snapshot(connection: Connection) -> None:

@@ -238,6 +238,11 @@ class Queries:
         self.leased = sa.select(*columns(trial, Trial)).where(
             keys.named(trial.c.job_id), trial.c.lease_expires.is_not(None), _IS_RUNNING
         )
+        self.running = (
+            sa.select(trial.c.job_id, sa.func.count())
+            .where(keys.named(trial.c.job_id), _IS_RUNNING)
+            .group_by(trial.c.job_id)
+        )
         self.trials = keys.looked_up(trial, "trial_number", columns(trial, Trial))
         # A key's rows are told by its place among the keys: shorter than its parts.
         results = keys.looked_up(
@@ -251,6 +256,21 @@ class Queries:
             schema.arm_history, "batch_size", [schema.arm_history.c.results]
         ).add_columns(keys.place)
         self.sums = keys.looked_up(schema.arm_sums, "batch_size", tuple(schema.arm_sums.columns))
+        # As ``core.cost`` reckons it, to the last bit.
+        energy = sa.bindparam("eta", type_=sa.Float) * trial.c.energy
+        cost = energy + sa.bindparam("watts", type_=sa.Float) * trial.c.time
+        of_job = (
+            trial.c.job_id == sa.bindparam("job_id"),
+            trial.c.trial_number > sa.bindparam("reset_number"),
+            _IS_RESULT,
+        )
+        self.cost_range = sa.select(sa.func.min(cost), sa.func.max(cost)).where(*of_job)
+        self.cheapest = (
+            sa.select(cost, trial.c.trial_number, trial.c.batch_size)
+            .where(*of_job, trial.c.converged)
+            .order_by(cost, trial.c.trial_number)
+            .limit(1)
+        )
         self.succeeded = (
             sa.select(*columns(trial, Trial))
             .where(trial.c.job_id == sa.bindparam("job_id"), _IS_RESULT)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from core.history import History
+from core.needs import Costs
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Double, Sums
 from service.store.answer import Answer
@@ -134,6 +135,20 @@ def leased(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[i
     for trial in _records(Trial, rows):
         found[trial.job_id][trial.trial_number] = trial
     return found
+
+
+def costs(connection: Connection, job: Job) -> Costs:
+    """Return what the results of a job since its reset cost under its terms; not for the hot path."""
+    queries = queries_for(connection)
+    parameters = {
+        "job_id": job.job_id,
+        "reset_number": job.reset_number,
+        "eta": job.eta_knob,
+        "watts": (1 - job.eta_knob) * job.max_power,
+    }
+    lowest, highest = connection.execute(queries.cost_range, parameters).one()
+    cheapest = connection.execute(queries.cheapest, parameters).first()
+    return Costs(lowest, highest, None if cheapest is None else tuple(cheapest))
 
 
 def histories(connection: Connection, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], History]:

@@ -80,6 +80,22 @@ def writing_engine(file: Path) -> Engine:
     return engine
 
 
+def reading_engine(file: Path) -> AsyncEngine:
+    """Return an engine whose transactions read, each one snapshot."""
+    engine = create_async_engine(url_of(file))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: object) -> None:  # noqa: ANN401  (the driver's own connection)
+        connection.isolation_level = None  # as in ``writing_engine``
+        connection.execute("PRAGMA query_only = ON")
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
 def use_wal(engine: Engine) -> None:
     """Switch a file to write-ahead logging, so that readers and the writer never wait for each other.
 
@@ -124,7 +140,7 @@ class SQLiteDatabase:
         self._turn = asyncio.Lock()
         self._commit_seconds = math.inf
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
-        self.reader: AsyncEngine = create_async_engine(url_of(file))
+        self.reader = reading_engine(file)
 
     @classmethod
     def open(cls, url: URL) -> Self:
@@ -213,7 +229,7 @@ class SQLiteDatabase:
         self._connection.begin()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which reads, beside the transactions.
+        """Run ``work``, which reads, on one snapshot beside the transactions.
 
         Raises:
             DatabaseUnavailable: The database cannot be read.

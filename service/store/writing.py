@@ -4,14 +4,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 from sqlalchemy.engine import Dialect
 
 from core.history import History
+from core.rationale import Rationale
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums
 from service.store import schema
@@ -27,7 +29,6 @@ JOB_PROGRESS = (
     "next_expiry",
     "longest_gap",
     "reset_number",
-    "is_paused",
     "num_converged",
     "num_unconverged",
     "num_failed",
@@ -38,6 +39,8 @@ JOB_PROGRESS = (
     "default_energy",
     "last_activity",
 )
+JOB_TERMS = ("eta_knob", "beta_knob", "window_size", "max_epochs", "registered", "is_paused")
+"""What of a job may be changed from outside."""
 TRIAL_PROGRESS = (
     "type",
     "status",
@@ -66,6 +69,11 @@ class NewTrial(Struct, frozen=True):
 
     trial: Trial
     rationale: str | None = None
+
+    @classmethod
+    def of(cls, trial: Trial, rationale: Rationale) -> Self:
+        """Return a new trial with its reasons."""
+        return cls(trial, msgspec.json.encode(rationale).decode())
 
 
 class Kept(Struct, frozen=True):
@@ -101,6 +109,7 @@ _insert_trials = sa.insert(schema.trial)
 _insert_arms = sa.insert(schema.arm)
 _insert_last_numbers = sa.insert(schema.deleted_job)
 _update_jobs = _update(schema.job, JOB_KEY, JOB_PROGRESS)
+_update_terms = _update(schema.job, JOB_KEY, JOB_TERMS)
 _update_trials = _update(schema.trial, TRIAL_KEY, TRIAL_PROGRESS)
 _update_arms = _update(schema.arm, ARM_KEY, ARM_POSTERIOR)
 _insert_sums = sa.insert(schema.arm_sums)
@@ -124,7 +133,8 @@ def _deletes(*tables: sa.Table) -> list[sa.Delete]:
 
 
 # Children first, so that nothing depends on the database enforcing foreign keys.
-_delete_arms = _deletes(schema.arm_sums, schema.arm_history, schema.arm)
+_delete_results = _deletes(schema.arm_sums, schema.arm_history)
+_delete_arms = [*_delete_results, *_deletes(schema.arm)]
 _delete_jobs = [
     *_deletes(schema.deleted_job),
     *_delete_arms,
@@ -193,6 +203,12 @@ def forget_arms(connection: Connection, job_ids: Collection[str]) -> None:
         _run(connection, statement, [{"of_job": job_id} for job_id in job_ids])
 
 
+def forget_results(connection: Connection, job_ids: Collection[str]) -> None:
+    """Delete what is kept of the results beside the arms of jobs."""
+    for statement in _delete_results:
+        _run(connection, statement, [{"of_job": job_id} for job_id in job_ids])
+
+
 def keep_answers(connection: Connection, answers: Collection[Answer], expired: Collection[str]) -> None:
     """Write the first answers to calls, once those that had expired under ``expired`` keys are gone."""
     _run(connection, _delete_answers, [{"of_key": key} for key in expired])
@@ -217,6 +233,11 @@ def insert_jobs(connection: Connection, jobs: Collection[tuple[Job, Iterable[int
 def update_jobs(connection: Connection, jobs: Collection[Job]) -> None:
     """Write what trials have made of jobs."""
     _write(connection, _update_jobs, jobs)
+
+
+def update_terms(connection: Connection, jobs: Collection[Job]) -> None:
+    """Write what was changed of jobs from outside."""
+    _write(connection, _update_terms, jobs)
 
 
 def insert_trials(connection: Connection, trials: Collection[NewTrial]) -> None:

@@ -74,8 +74,8 @@ class BatchSizeView(Struct, frozen=True, kw_only=True):
 
     ``mean_cost`` is the posterior mean, ``interval`` its central 95 % credible interval (None where it is
     unbounded), ``probability_best`` that of having the lowest mean cost of all arms; None where it is no arm.
-    ``mean_time`` and ``mean_energy`` are those of its trials that converged since the last reset. ``share`` is its
-    part of all trials.
+    ``mean_time`` and ``mean_energy`` are those of its trials that converged since the last reset. ``share``
+    is its part of all trials.
     """
 
     batch_size: int

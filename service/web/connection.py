@@ -10,11 +10,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service import errors, metrics
+from service import errors
 from service.web.answers import refusal_of
 from service.web.clients import Clients, Queue
 from service.web.limits import BODY_LIMIT, FRAMED_LIMIT, HEAD_LIMIT, MOST_PIPELINED
-from service.web.observation import OTHER
+from service.web.observation import REQUEST_ID, note_refusal
 from service.web.offers import Unswayed
 
 ENDLESS = "batchbandit.endless"
@@ -283,8 +283,9 @@ class Connection(Unswayed):
         if self.transport.is_closing():
             return
         response = refusal_of(error)
-        metrics.REQUESTS.labels(OTHER, str(response.status_code)).inc()
-        headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        request_id = note_refusal(error)
+        said = [*response.raw_headers, (REQUEST_ID, request_id.encode()), (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *said]
         head = b"".join(b"%s: %s\r\n" % header for header in dict(headers).items())
         self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body))
         self._has_parted = True

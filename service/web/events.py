@@ -2,9 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
-from urllib.parse import parse_qsl
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,9 +12,9 @@ from service.engine.audience import Audience, Listener
 from service.errors import Flaw, InvalidRequest
 from service.store.feed import Event, Position, Watched
 from service.web.access import ANYBODY, Caller
-from service.web.answers import POLICY
+from service.web.answers import FOR_BROWSERS
 from service.web.connection import ENDLESS
-from service.web.decoding import flaw_of
+from service.web.query import QueryDecoder
 from service.web.wire import NO_NUL, JobId
 
 HEADER = b"last-event-id"
@@ -25,7 +23,7 @@ RETRY = b"retry: 2000\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events back until there are many
-    POLICY,
+    *FOR_BROWSERS,
 ]
 
 
@@ -76,17 +74,20 @@ def frame_of(event: Event) -> bytes:
     )
 
 
-class WatchQuery(Struct, frozen=True):
-    """Whose events are asked for, and from where on."""
+class EventsAsked(Struct, frozen=True, kw_only=True):
+    """The query of the event stream."""
 
     job_id: JobId | None = None
-    prefix: Annotated[str, Meta(max_length=400, pattern=NO_NUL)] = ""
-    after: str = ""
+    prefix: Annotated[str, Meta(max_length=400, pattern=NO_NUL, description="Of the job_id")] = ""
+    after: Annotated[str, Meta(description="The id of an event, where there is no Last-Event-ID")] = ""
+
+
+_asked = QueryDecoder(EventsAsked)
 
 
 async def events(request: Request) -> Response:
     """Tell what happens, until the client hangs up."""
-    query = query_of(request)
+    query = _asked.read(request)
     token_id = None if request.user is ANYBODY else request.user.actor
     listener = Listener(watched_of(query, request.user), position_of(request, query), token_id)
     audience: Audience = request.app.state.audience
@@ -95,20 +96,7 @@ async def events(request: Request) -> Response:
     return EventStream(audience, listener)
 
 
-def query_of(request: Request) -> WatchQuery:
-    """Return what a request asks for.
-
-    Raises:
-        InvalidRequest: There can be no such jobs.
-    """
-    text = request.scope["query_string"].decode("latin-1")
-    try:
-        return msgspec.convert(dict(parse_qsl(text, keep_blank_values=True)), WatchQuery)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(flaw_of(error, "query")) from error
-
-
-def watched_of(query: WatchQuery, caller: Caller) -> Watched:
+def watched_of(query: EventsAsked, caller: Caller) -> Watched:
     """Return whose events are asked for, as far as the caller reaches.
 
     Raises:
@@ -121,7 +109,7 @@ def watched_of(query: WatchQuery, caller: Caller) -> Watched:
     return Watched(query.job_id, max(query.prefix, caller.job_id_prefix, key=len))
 
 
-def position_of(request: Request, query: WatchQuery) -> Position | None:
+def position_of(request: Request, query: EventsAsked) -> Position | None:
     """Return where a client goes on: where it was left, or else where it asks for; None where it is new.
 
     Raises:

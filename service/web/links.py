@@ -21,11 +21,19 @@ def _of_trial(call: str, trial: str) -> Link:
     return {"operationId": call, "requestBody": {name: f"{trial}/{name}" for name in _TRIAL}}
 
 
+def _of_numbered(call: str) -> Link:
+    """Link to a call whose path names the trial that was answered."""
+    named = {name: f"$response.body#/{name}" for name in ("job_id", "trial_number")}
+    return {"operationId": call, "parameters": named}
+
+
 _SUGGEST, _DELETE = "get_jobs_batch_size", "delete_jobs"
 _BEGIN = "post_api_v1_jobs_job_id_trials"
 _REPORT, _END = "post_report", "patch_trials"
 _BULK_SUGGEST, _BULK_REPORT = "post_api_v1_suggestions", "post_api_v1_reports"
 
+_SHOWN_TRIAL = "get_api_v1_jobs_job_id_trials_trial_number"
+_SHOWN_JOB = "get_api_v1_jobs_job_id"
 _BEAT = "put_api_v1_jobs_job_id_trials_trial_number_heartbeat"
 _RESET = "post_api_v1_jobs_job_id_reset"
 
@@ -40,17 +48,17 @@ _AFTER_REGISTERING: dict[str, Link] = {
     | {"requestBody": {"batch_size": "$response.body#/default_batch_size"}},
     "reset": _of_job(_RESET, "$response.body#/job_id"),
     "delete": _of_job(_DELETE, "$response.body#/job_id"),
+    "show": _of_job(_SHOWN_JOB, "$response.body#/job_id"),
+    "list the trials": _of_job(f"{_SHOWN_JOB}_trials", "$response.body#/job_id"),
+    "export": _of_job(f"{_SHOWN_JOB}_export", "$response.body#/job_id"),
 }
 _AFTER_DISPATCHING: dict[str, Link] = {
     "report": _of_trial(_REPORT, "$response.body#"),
     "end": _of_trial(_END, "$response.body#"),
-    "heartbeat": {
-        "operationId": _BEAT,
-        "parameters": {
-            "job_id": "$response.body#/job_id",
-            "trial_number": "$response.body#/trial_number",
-        },
-    },
+    "heartbeat": _of_numbered(_BEAT),
+    "show": _of_numbered(_SHOWN_TRIAL),
+    "show why": _of_numbered(f"{_SHOWN_TRIAL}_decision"),
+    "show the job": _of_job(_SHOWN_JOB, "$response.body#/job_id"),
     "suggest another": _of_job(_SUGGEST, "$response.body#/job_id"),
     "delete the job": _of_job(_DELETE, "$response.body#/job_id"),
 }

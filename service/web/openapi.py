@@ -11,13 +11,18 @@ from core.records import Specification, Verdict
 from service.engine.commands import Lease, Started
 from service.errors import Unavailable
 from service.store.happening import Happening
+from service.web.events import EventsAsked
+from service.web.examples import exemplify
 from service.web.links import links_of, operation_id
+from service.web.shown import SHOWN, parameters_of, shown
 from service.web.wire import (
     BeginBody,
+    ChangeBody,
     EndBody,
     JobBody,
     JobId,
     JobIdsBody,
+    PausedBody,
     Positive,
     ProblemBody,
     ReportBody,
@@ -30,7 +35,9 @@ _BODIES = (
     JobBody,
     ReportBody,
     BeginBody,
+    ChangeBody,
     EndBody,
+    PausedBody,
     TrialBody,
     JobIdsBody,
     ReportsBody,
@@ -41,6 +48,7 @@ _BODIES = (
     Started,
     Happening,
     ProblemBody,
+    *SHOWN,
 )
 UNAVAILABLE = "Overloaded, stopping, or without a database"
 _NULL: dict[str, Any] = {"type": "null"}
@@ -68,7 +76,7 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
         "schema": msgspec.json.schema(JobId),
     }
 
-    in_path = [
+    in_path: list[dict[str, Any]] = [
         {"name": "job_id", "in": "path", "required": True, "schema": msgspec.json.schema(JobId)},
         {"name": "trial_number", "in": "path", "required": True, "schema": msgspec.json.schema(Positive)},
     ]
@@ -121,10 +129,14 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
     happenings = {
         "summary": "What happens to jobs, as an event stream (HTML standard, section 9.2)",
         "parameters": [
-            _parameter("query", "job_id", "The job whose events are wanted", JobId),
-            _parameter("query", "prefix", "How the names of the jobs begin whose events are wanted", str),
-            _parameter("query", "after", "The id of the event to go on from, where there is no header", str),
-            _parameter("header", "Last-Event-ID", "The id of the event to go on from", str),
+            *parameters_of(EventsAsked),
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "description": "The id of the event to go on from",
+                "schema": {"type": "string"},
+            },
         ],
         "responses": {
             "200": {
@@ -238,6 +250,35 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                 ),
             },
             "/api/v1/events": {"get": happenings},
+            "/api/v1/jobs/{job_id}/pause": {
+                "post": operation(
+                    "Let a job explore nothing: its trainings get the best batch size so far",
+                    {"200": ("It is paused", schema[PausedBody])},
+                    {"404": "No such job", "422": "An impossible name"} | unavailable,
+                    parameters=in_path[:1],
+                ),
+            },
+            "/api/v1/jobs/{job_id}/resume": {
+                "post": operation(
+                    "Let a job that was paused explore again",
+                    {"200": ("It is not paused", schema[PausedBody])},
+                    {"404": "No such job", "422": "An impossible name"} | unavailable,
+                    parameters=in_path[:1],
+                ),
+            },
+            "/api/v1/jobs/{job_id}": {
+                "patch": operation(
+                    "Give a job other terms; what it has measured is costed anew",
+                    {"200": ("The specification in force", schema[Specification])},
+                    {
+                        "404": "No such job",
+                        "422": "An impossible name or term, or a result would cost nothing under it",
+                    }
+                    | unavailable,
+                    body=ChangeBody,
+                    parameters=in_path[:1],
+                ),
+            },
             "/healthz": {"get": operation("Whether the process answers", well, {})},
             "/readyz": {"get": operation("Whether requests can be served", well, unavailable)},
             "/metrics": {"get": measurements},
@@ -245,9 +286,12 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
         },
         "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
+    for path, calls in shown(operation, schema, in_path).items():
+        whole["paths"][path] = calls | whole["paths"].get(path, {})
     for path, calls in whole["paths"].items():
         for method, call in calls.items():
             _guard(call, schema[ProblemBody], needs_token=f"{method.upper()} {path}" in guarded)
+    whole["components"]["examples"] = exemplify(whole["paths"])
     _link(whole["paths"])
     return whole
 
@@ -258,17 +302,10 @@ def described(guarded: frozenset[str]) -> bytes:
     return msgspec.json.encode(document(guarded))
 
 
-def _parameter(place: str, name: str, description: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401  (any type)
-    """Return a parameter that may be left out."""
-    described = {"name": name, "in": place, "required": False, "description": description}
-    return described | {"schema": msgspec.json.schema(kind)}
-
-
 def _problems(refusals: dict[str, str], problem: dict[str, Any]) -> dict[str, Any]:
     """Return refusals as the responses that they are."""
-    content = {"application/problem+json": {"schema": problem}}
     return {
-        status: {"description": text, "content": content}
+        status: {"description": text, "content": {"application/problem+json": {"schema": problem}}}
         | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
         for status, text in refusals.items()
     }

@@ -11,23 +11,34 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.credentials import Role
-from service.engine.commands import Beat, Begin, Delete, End, Register, Reset, Suggest, Tell
+from service.engine.commands import Beat, Begin, Change, Delete, End, Pause, Register, Reset, Suggest, Tell
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
-from service.web import bulk
-from service.web.access import Call, admit, needs, public, submit
+from service.web import browse, bulk
+from service.web.access import Call, Handler, admit, ensure_direct, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
 from service.web.events import events
+from service.web.export import export
 from service.web.once import once_of
 from service.web.openapi import described
-from service.web.origins import ensure_direct
-from service.web.wire import BeginBody, EndBody, JobBody, ReportBody, StateBody, TrialBody
+from service.web.paths import JobRoute
+from service.web.wire import (
+    BeginBody,
+    ChangeBody,
+    EndBody,
+    JobBody,
+    PausedBody,
+    ReportBody,
+    StateBody,
+    TrialBody,
+)
 
 _job = Decoder(JobBody)
 _report = Decoder(ReportBody)
 _begin = Decoder(BeginBody)
 _end = Decoder(EndBody)
+_change = Decoder(ChangeBody)
 
 
 class Resource:
@@ -45,7 +56,7 @@ class Resource:
             sentence = f"{scope['method']} is not allowed here; use {allowed}."
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": allowed})
         if call.role is not None:
-            await admit(scope, call.role)
+            await admit(scope, call.role, is_patient=call.is_patient)
             ensure_direct(scope)
         response = await call.handler(Request(scope, receive, send))
         await response(scope, receive, send)
@@ -118,6 +129,29 @@ async def reset(request: Request) -> Response:
     return answer(await submit(request, Reset(job_of(request), request.user.actor)))
 
 
+async def change(request: Request) -> Response:
+    """Give a job other terms."""
+    job_id = job_of(request)
+    body = await _change.read(request)
+    altered = await submit(request, Change(job_id, body.terms(), request.user.actor))
+    return answer(altered.specification)
+
+
+async def pause(request: Request) -> Response:
+    """Let a job explore nothing any more."""
+    return answer(await _paused(request, is_paused=True))
+
+
+async def resume(request: Request) -> Response:
+    """Let a job explore again."""
+    return answer(await _paused(request, is_paused=False))
+
+
+async def _paused(request: Request, *, is_paused: bool) -> PausedBody:
+    paused = await submit(request, Pause(job_of(request), is_paused, request.user.actor))
+    return PausedBody(paused.job_id, paused.is_paused)
+
+
 async def health(_: Request) -> Response:
     """Tell that the process answers; the database is not asked."""
     return answer(StateBody("ok"))
@@ -131,14 +165,24 @@ async def readiness(request: Request) -> Response:
     return answer(StateBody("ready"))
 
 
-async def measurements(_: Request) -> Response:
+async def measurements(request: Request) -> Response:
     """Give the service's own figures, for Prometheus; those of all workers of the host."""
-    return Answer(metrics.exposition(), media_type=metrics.CONTENT_TYPE_LATEST)
+    census = request.app.state.census
+    await census.refresh()
+    return Answer(metrics.exposition(census), media_type=metrics.CONTENT_TYPE_LATEST)
 
 
 async def openapi(_: Request) -> Response:
     """Describe the calls."""
     return Answer(described(guarded))
+
+
+measured = needs(Role.READER, measurements, is_patient=True)  # also of a service whose database is away
+
+
+def _shown(handler: Handler) -> dict[str, Call]:
+    """Return the methods of a call that readers may make, and that changes nothing."""
+    return {"GET": needs(Role.READER, handler), "HEAD": needs(Role.READER, handler)}
 
 
 # They are tried in this order: the first three are nearly all that is asked.
@@ -149,16 +193,30 @@ routes = [
     Route("/jobs", Resource(POST=needs(Role.TRAINER, register), DELETE=needs(Role.OPERATOR, delete))),
     Route("/api/v1/suggestions", Resource(POST=needs(Role.TRAINER, bulk.suggestions))),
     Route("/api/v1/reports", Resource(POST=needs(Role.TRAINER, bulk.reports))),
-    Route(
+    JobRoute(
         "/api/v1/jobs/{job_id:path}/trials/{trial_number}/heartbeat", Resource(PUT=needs(Role.TRAINER, beat))
     ),
-    Route("/api/v1/jobs/{job_id:path}/trials", Resource(POST=needs(Role.TRAINER, begin))),
-    Route("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
+    JobRoute(
+        "/api/v1/jobs/{job_id:path}/trials/{trial_number}/decision", Resource(**_shown(browse.decision))
+    ),
+    JobRoute("/api/v1/jobs/{job_id:path}/trials/{trial_number}", Resource(**_shown(browse.trial))),
+    JobRoute(
+        "/api/v1/jobs/{job_id:path}/trials",
+        Resource(**_shown(browse.trials), POST=needs(Role.TRAINER, begin)),
+    ),
+    JobRoute("/api/v1/jobs/{job_id:path}/export", Resource(**_shown(export))),
+    JobRoute("/api/v1/jobs/{job_id:path}/reset", Resource(POST=needs(Role.OPERATOR, reset))),
+    JobRoute("/api/v1/jobs/{job_id:path}/pause", Resource(POST=needs(Role.OPERATOR, pause))),
+    JobRoute("/api/v1/jobs/{job_id:path}/resume", Resource(POST=needs(Role.OPERATOR, resume))),
+    JobRoute(
+        "/api/v1/jobs/{job_id:path}", Resource(**_shown(browse.job), PATCH=needs(Role.OPERATOR, change))
+    ),
+    Route("/api/v1/jobs", Resource(**_shown(browse.jobs))),
     Route("/api/v1/events", Resource(GET=needs(Role.READER, events))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.
-    Route("/metrics", Resource(GET=needs(Role.READER, measurements), HEAD=needs(Role.READER, measurements))),
+    Route("/metrics", Resource(GET=measured, HEAD=measured)),
     Route("/openapi.json", Resource(GET=public(openapi), HEAD=public(openapi))),
 ]
 

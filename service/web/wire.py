@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from core.change import Value
 from core.cost import LARGEST_QUANTITY
 from core.leases import EXPIRED
 from core.records import Report, Specification, Trial
@@ -132,6 +133,27 @@ class BeginBody(Struct, frozen=True, kw_only=True):
     """The batch size at which a training has begun by itself."""
 
     batch_size: Positive
+
+
+class ChangeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The terms of a job that are to be others; those that are not named stay."""
+
+    eta_knob: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    beta_knob: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
+    window_size: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType = UNSET
+    max_epochs: Positive | UnsetType = UNSET
+
+    def terms(self) -> dict[str, Value]:
+        """Return those that are named."""
+        named = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in named.items() if value is not UNSET}
+
+
+class PausedBody(Struct, frozen=True):
+    """Whether a job explores nothing."""
+
+    job_id: str
+    is_paused: bool
 
 
 class EndBody(TrialBody, frozen=True, kw_only=True):

@@ -9,11 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from core import streams, zeus
+from core.cost import cost_of
 from core.decisions import settle
 from core.history import History, history_of
 from core.needs import (
     Arms,
     BatchSizes,
+    Costing,
+    Costs,
     Explorations,
     Leased,
     Need,
@@ -116,8 +119,19 @@ class Ledger:
             Arms: lambda _: dict(sorted(self.arms.items())),
             RunningSums: lambda need: self.sums.get(need.batch_size),
             Results: lambda need: self._history(need.batch_size)[-need.window :],
+            Costing: lambda need: self._costs(need.job),
         }
         return answers[type(need)](need)
+
+    def _costs(self, job: Job) -> Costs:
+        ended = [trial for trial in self.trials.values() if trial.status is TrialStatus.SUCCEEDED]
+        costs = [cost_of(job, trial.time or 0.0, trial.energy or 0.0) for trial in ended]
+        converged = [
+            (cost, trial.trial_number, trial.batch_size)
+            for cost, trial in zip(costs, ended, strict=True)
+            if trial.converged
+        ]
+        return Costs(min(costs, default=None), max(costs, default=None), min(converged, default=None))
 
     def _leased(self) -> list[Trial]:
         held = [trial for trial in self.trials.values() if trial.status is TrialStatus.DISPATCHED]

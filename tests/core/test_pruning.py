@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.errors import NoBatchSizeLeft
 from core.pruning import Await, Explore, Survivors, stand_in, walk
+from core.rationale import Rule
 from core.records import Failures, Job, Trial, TrialStatus
 
 MakeJob = Callable[..., Job]
@@ -36,21 +37,26 @@ Explored = Callable[..., dict[int, list[Trial]]]
 
 
 @pytest.mark.parametrize(
-    ("energies", "batch_size"),
+    ("energies", "batch_size", "rule"),
     [
-        ({}, 32),
-        ({32: [5.0]}, 16),
-        ({32: [5.0], 16: [5.0]}, 8),
-        ({32: [5.0], 16: [5.0], 8: [5.0]}, 64),
-        ({32: [5.0], 16: [5.0], 8: [5.0], 64: [5.0]}, 128),
-        ({32: [5.0], 16: [None]}, 64),
-        ({32: [None]}, 64),
+        ({}, 32, Rule.DEFAULT),
+        ({32: [5.0]}, 16, Rule.SMALLER),
+        ({32: [5.0], 16: [5.0]}, 8, Rule.SMALLER),
+        ({32: [5.0], 16: [5.0], 8: [5.0]}, 64, Rule.LARGER),
+        ({32: [5.0], 16: [5.0], 8: [5.0], 64: [5.0]}, 128, Rule.LARGER),
+        ({32: [5.0], 16: [None]}, 64, Rule.LARGER),
+        ({32: [None]}, 64, Rule.LARGER),
     ],
 )
 def test_a_round_goes_down_from_the_default_and_then_up_each_way_to_the_first_failure(
-    make_job: MakeJob, explored: Explored, energies: dict[int, list[float | None]], batch_size: int
+    make_job: MakeJob,
+    explored: Explored,
+    energies: dict[int, list[float | None]],
+    batch_size: int,
+    rule: Rule,
 ) -> None:
-    assert walk(make_job(default_batch_size=32), SIZES, explored(energies)) == Explore(batch_size)
+    step = walk(make_job(default_batch_size=32), SIZES, explored(energies))
+    assert step == Explore(batch_size, 1, rule)
 
 
 @pytest.mark.parametrize(
@@ -65,13 +71,14 @@ def test_a_round_goes_down_from_the_default_and_then_up_each_way_to_the_first_fa
 def test_the_next_round_starts_at_the_cheapest_and_at_the_first_in_the_walk_of_equals(
     make_job: MakeJob, explored: Explored, energies: dict[int, list[float | None]], batch_size: int
 ) -> None:
-    assert walk(make_job(default_batch_size=32), SIZES, explored(energies)) == Explore(batch_size)
+    step = walk(make_job(default_batch_size=32), SIZES, explored(energies))
+    assert step == Explore(batch_size, 2, Rule.DEFAULT)
 
 
 def test_the_next_round_walks_the_survivors_alone(make_job: MakeJob, explored: Explored) -> None:
     job = make_job(default_batch_size=32)
     first = {16: [7.0], 32: [6.0], 64: [5.0], 8: [None], 128: [None]}
-    assert walk(job, SIZES, explored(first | {64: [5.0, 5.0]})) == Explore(32)
+    assert walk(job, SIZES, explored(first | {64: [5.0, 5.0]})) == Explore(32, 2, Rule.SMALLER)
     second = explored(first | {64: [5.0, 5.0], 32: [6.0, None]})
     assert walk(job, SIZES, second) == Survivors((64,))
 
@@ -82,7 +89,7 @@ def test_the_cheapest_is_so_by_energy_and_time(make_job: MakeJob, make_trial: Ma
         16: [make_trial(batch_size=16, time=1.0, energy=50.0)],
         32: [make_trial(batch_size=32, time=2.0, energy=10.0)],
     }
-    assert walk(job, (16, 32), history) == Explore(16)
+    assert walk(job, (16, 32), history) == Explore(16, 2, Rule.DEFAULT)
 
 
 def test_a_dispatched_exploration_is_awaited(
@@ -90,7 +97,7 @@ def test_a_dispatched_exploration_is_awaited(
 ) -> None:
     job = make_job(default_batch_size=32)
     history = explored({32: [5.0]}) | {16: [make_trial(batch_size=16)]}
-    assert walk(job, SIZES, history) == Await()
+    assert walk(job, SIZES, history) == Await(1)
 
 
 def test_a_dispatched_exploration_is_awaited_after_the_walk_has_turned_away_from_it(
@@ -98,7 +105,7 @@ def test_a_dispatched_exploration_is_awaited_after_the_walk_has_turned_away_from
 ) -> None:
     job = make_job(default_batch_size=32, failures={32: Failures(9, None)})
     history = explored({32: [5.0]}) | {16: [make_trial(batch_size=16)]}
-    assert walk(job, SIZES, history) == Await()
+    assert walk(job, SIZES, history) == Await(1)
 
 
 def test_who_stands_in_gets_the_batch_size_of_the_cheapest_exploration(
@@ -112,8 +119,8 @@ def test_an_exploration_that_has_failed_is_not_in_the_history_and_comes_again(
     make_job: MakeJob, explored: Explored
 ) -> None:
     job = make_job(default_batch_size=32)
-    assert walk(job, SIZES, explored({32: [5.0]})) == Explore(16)
-    assert walk(job, SIZES, explored({32: [5.0], 16: []})) == Explore(16)
+    assert walk(job, SIZES, explored({32: [5.0]})) == Explore(16, 1, Rule.SMALLER)
+    assert walk(job, SIZES, explored({32: [5.0], 16: []})) == Explore(16, 1, Rule.SMALLER)
 
 
 def test_without_rounds_all_batch_sizes_survive_ascending(make_job: MakeJob) -> None:
@@ -182,10 +189,12 @@ def test_the_walk_makes_the_explorations_of_the_paper_and_leaves_its_survivors(
 
     history: dict[int, list[Trial]] = {}
     for size in explorations:
-        assert walk(job, sizes, history) == Explore(size)
         rounds = history.setdefault(size, [])
+        step = walk(job, sizes, history)
+        assert isinstance(step, Explore)
+        assert (step.batch_size, step.round) == (size, len(rounds) + 1)
         rounds.append(make_trial(batch_size=size, status=TrialStatus.DISPATCHED))
-        assert walk(job, sizes, history) == Await()
+        assert walk(job, sizes, history) == Await(len(rounds))
         cost = table[size][len(rounds) - 1]
         rounds[-1] = make_trial(batch_size=size, energy=cost or 1.0, converged=cost is not None)
     if survivors:

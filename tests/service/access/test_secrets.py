@@ -73,7 +73,7 @@ def test_a_broken_database_is_told_without_its_statements(
             http.post("/api/v1/reports", json={"reports": []}),
         ]
         drop(database_url, "Token")
-        until(lambda: http.get("/metrics").status_code >= 500)
+        until(lambda: http.post("/jobs", json=job_body()).status_code >= 500)
         answers += [http.post("/jobs", json=job_body()), http.get("/metrics"), api.suggest(job_id)]
     assert {answer.status_code for answer in answers} & {500, 503}
     for answer in answers:

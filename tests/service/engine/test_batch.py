@@ -11,11 +11,23 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
-from core import zeus
+from core import change, zeus
 from core.records import Trial
 from core.sums import MOST_REFITTED
 from service.engine.batch import run_batch, waves
-from service.engine.commands import Beat, Command, Delete, End, Expire, Once, Register, Reset, Suggest
+from service.engine.commands import (
+    Beat,
+    Change,
+    Command,
+    Delete,
+    End,
+    Expire,
+    Once,
+    Pause,
+    Register,
+    Reset,
+    Suggest,
+)
 from service.errors import ServiceError, UnknownJob
 from service.store.databases import ServedDatabase
 from tests.service.engine.scenes import Play, registration, success, told
@@ -26,7 +38,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 async def run(database: ServedDatabase, commands: Sequence[Command]) -> list[object]:
     """Run commands as one batch."""
-    return await database.transact(partial(run_batch, commands=commands, now=NOW))
+    done = await database.transact(partial(run_batch, commands=commands, now=NOW))
+    return done.outcomes
 
 
 def test_one_failing_command_fails_alone(database: ServedDatabase, play: Play) -> None:
@@ -52,6 +65,14 @@ def commands_of_four_jobs() -> st.SearchStrategy[list[Command]]:
     cost = st.floats(1e3, 3e4)
     metric = st.sampled_from([0.1, 0.9, 0.9, 0.9])
     size = st.sampled_from([8, 16, 32])
+    terms = st.fixed_dictionaries(
+        {},
+        optional={
+            "eta_knob": st.sampled_from([0.0, 0.25, 0.5]),
+            "window_size": st.sampled_from([0, 2, WINDOW]),
+            "beta_knob": st.sampled_from([None, 1.5]),
+        },
+    )
     return st.lists(
         st.one_of(
             st.builds(Suggest, st.sampled_from(["a", "a", "b"])),
@@ -67,6 +88,8 @@ def commands_of_four_jobs() -> st.SearchStrategy[list[Command]]:
             st.builds(Beat, st.sampled_from("abcd"), number),
             st.builds(Delete, st.sampled_from("acd"), st.just("test")),
             st.builds(Reset, st.sampled_from("abcd"), st.just("test")),
+            st.builds(Change, st.sampled_from("abcd"), terms, st.just("test")),
+            st.builds(Pause, st.sampled_from("abcd"), st.booleans(), st.just("test")),
             st.sampled_from([*REGISTRATIONS, Expire("a")]),
         ),
         min_size=1,
@@ -115,13 +138,21 @@ def test_a_batch_is_its_commands_one_after_the_other(
     results = []
     with pytest.MonkeyPatch.context() as patch:
         # Arms live on their sums soon, or late.
-        patch.setattr(zeus, "MOST_REFITTED", data.draw(st.sampled_from([3, MOST_REFITTED])))
+        most = data.draw(st.sampled_from([3, MOST_REFITTED]))
+        for module in (zeus, change):
+            patch.setattr(module, "MOST_REFITTED", most)
         for groups in (batches, [[command] for command in commands]):
             outcomes = play(in_groups(empty(), [before, *groups]))
             results.append((list(map(summary, outcomes)), tables.contents()))
             for (job_id, size), history in kept(tables).items():
-                assert history == recorded(tables, job_id, size)[-WINDOW if job_id == "d" else 0 :]
+                assert history == recorded(tables, job_id, size)[-window_of(tables, job_id) :]
     assert results[0] == results[1]
+
+
+def window_of(tables: Tables, job_id: str) -> int:
+    """Return a job's window; 0 for all."""
+    [(window,)] = tables.rows('SELECT window_size FROM "Job" WHERE job_id = :job_id', job_id=job_id)
+    return int(window)
 
 
 def kept(tables: Tables) -> dict[tuple[str, int], list[list[float]]]:
@@ -165,7 +196,7 @@ async def in_groups(database: ServedDatabase, groups: Sequence[Sequence[Command]
 
 @pytest.mark.parametrize(
     ("stage", "asked", "most"),
-    [("pruning", "suggest", 5), ("pruning", "report", 4), ("MAB", "suggest", 4), ("MAB", "report", 9)],
+    [("pruning", "suggest", 6), ("pruning", "report", 5), ("MAB", "suggest", 5), ("MAB", "report", 10)],
 )
 def test_the_statements_of_a_batch_do_not_grow_with_it(
     database: ServedDatabase, play: Play, stage: str, asked: str, most: int
@@ -201,7 +232,7 @@ async def statements_of(database: ServedDatabase, commands: Sequence[Command]) -
             seen.append(statement)
 
         event.listen(connection, "before_cursor_execute", note)
-        outcomes = run_batch(connection, commands, NOW)
+        outcomes = run_batch(connection, commands, NOW).outcomes
         event.remove(connection, "before_cursor_execute", note)
         assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
 

@@ -20,7 +20,8 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 async def run(database: ServedDatabase, *commands: Command) -> list[object]:
     """Run commands as one batch."""
-    return await database.transact(partial(run_batch, commands=commands, now=NOW))
+    done = await database.transact(partial(run_batch, commands=commands, now=NOW))
+    return done.outcomes
 
 
 async def recur(database: ServedDatabase, times: int) -> None:

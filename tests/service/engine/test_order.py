@@ -33,7 +33,7 @@ async def run(
     outcomes = [
         outcome
         for batch in batches
-        for outcome in await database.transact(partial(run_batch, commands=batch, now=NOW))
+        for outcome in (await database.transact(partial(run_batch, commands=batch, now=NOW))).outcomes
     ]
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     return outcomes

@@ -245,7 +245,7 @@ def test_an_adopted_database_serves_all_its_jobs(reference: Path, url_of: UrlOf,
         before = asyncio.run(database.transact(partial(reading.jobs, job_ids=job_ids)))
         suggestions = asyncio.run(
             database.transact(partial(run_batch, commands=[Suggest(job_id) for job_id in job_ids], now=now))
-        )
+        ).outcomes
         after = asyncio.run(database.transact(partial(reading.jobs, job_ids=job_ids)))
 
     numbers = {job.job_id: job.last_trial_number for job in before}
@@ -363,7 +363,7 @@ def test_results_that_poison_a_job_become_failures_and_the_job_goes_on(
     with serve(reference) as database:
         (trial,) = asyncio.run(
             database.transact(partial(run_batch, commands=[Suggest(str(job_id))], now=datetime.now(UTC)))
-        )
+        ).outcomes
         assert isinstance(trial, Trial)
 
 

@@ -79,8 +79,13 @@ def test_one_of_the_release_before_is_upgraded(new_postgres_url: Callable[[], st
     made = run_once(parsed(url), described)
 
     def go_back(connection: Connection) -> None:
-        connection.exec_driver_sql('ALTER TABLE "Trial" DROP COLUMN energy_source')
-        connection.exec_driver_sql("UPDATE batchbandit_version SET version_num = '0006'")
+        counts = ("num_converged", "num_unconverged", "num_failed", "num_default", "last_activity")
+        sums = ("spent_time", "spent_energy", "default_time", "default_energy")
+        for column in (*counts, *sums, "policy", "is_paused", "registered"):
+            connection.exec_driver_sql(f'ALTER TABLE "Job" DROP COLUMN {column}')
+        connection.exec_driver_sql('ALTER TABLE "Trial" DROP COLUMN rationale')
+        connection.exec_driver_sql('DROP TABLE "Event"')
+        connection.exec_driver_sql("UPDATE batchbandit_version SET version_num = '0007'")
 
     run_once(parsed(url), go_back)
     assert adoption.upgrade(url) is not None

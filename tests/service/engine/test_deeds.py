@@ -27,7 +27,7 @@ def test_a_batch_records_what_its_commands_did_in_their_order(
         Delete("one", "b"),
         registration("two"),
     ]
-    outcomes = play(database.transact(lambda connection: run_batch(connection, commands, utc_now())))
+    outcomes = play(database.transact(lambda connection: run_batch(connection, commands, utc_now()))).outcomes
     assert isinstance(outcomes[0], Exception)
     assert tables.rows(EVENTS) == [
         ("test", "register job", "one"),
@@ -42,7 +42,7 @@ def test_a_reset_is_recorded_and_what_is_asked_again_is_not(
     once = replace(registration("one"), once=Once("key", "asked"))
     batches: list[list[Command]] = [[once, Reset("one", "a"), once], [once, Reset("nobody", "a")]]
     for commands in batches:
-        outcomes = play(database.transact(partial(run_batch, commands=commands)))
+        outcomes = play(database.transact(partial(run_batch, commands=commands))).outcomes
         assert isinstance(outcomes[0], Registered)
         assert outcomes[0].created
     assert tables.rows(EVENTS) == [("test", "register job", "one"), ("a", "reset job", "one")]

@@ -1,0 +1,109 @@
+"""Reasons and savings in words."""
+
+from collections.abc import Mapping, Sequence
+
+from core.rationale import Rationale, Rule
+from core.records import Job, Stage
+from core.savings import Savings
+from service.views.figures import apart, joules, number_of, seconds
+from service.views.shapes import WeighedView
+
+NO_REASON = "The release that dispatched this trial kept no reasons."
+
+
+def decision(job: Job, size: int, why: Rationale | None, arms: Sequence[WeighedView]) -> str:
+    """Return why a trial of a job has its batch size; ``arms`` are those that the decision saw."""
+    if why is None:
+        return NO_REASON
+    weighed = {arm.batch_size: arm for arm in arms}
+    match why.rule:
+        case Rule.UNEXPLORED:
+            return _unexplored(job, weighed.get(size), size)
+        case Rule.SAMPLED:
+            return _sampled(weighed, size)
+        case Rule.PAUSED:
+            return _paused(why, weighed.get(size), size)
+        case Rule.CHOSEN:
+            return f"The training had chosen batch size {size} by itself when it began this trial."
+    return _of_the_walk(why, size)
+
+
+def _of_the_walk(why: Rationale, size: int) -> str:
+    """Return why the pruning stage took a batch size."""
+    stage = f"Round {why.round} of the pruning stage"
+    match why.rule:
+        case Rule.DEFAULT:
+            which = "the default of the job" if why.round == 1 else "the cheapest of the round before"
+            return f"{stage} began with its default, batch size {size}, {which}."
+        case Rule.SMALLER:
+            return (
+                f"{stage} was going down from its default while batch sizes converged: {size} was the next "
+                "smaller one that was left."
+            )
+        case Rule.LARGER:
+            return (
+                f"{stage} had gone down from its default as far as it could and was going up while batch "
+                f"sizes converged: {size} was the next larger one that was left."
+            )
+    return (
+        f"{stage} waited for the result of an exploration that still ran. Meanwhile this training got batch "
+        f"size {size}, the best so far: the cheapest that is not set aside or, before any has converged, the "
+        "default or else the smallest."
+    )
+
+
+def _unexplored(job: Job, arm: WeighedView | None, size: int) -> str:
+    wanted = max(job.mab_num_explorations, 1)
+    known = number_of(0 if arm is None else arm.num_observations, "result")
+    return (
+        f"Batch size {size} had {known}, and is explored until it has {wanted}: it was the first with too "
+        "few in a random order, and nothing is sampled while there is one."
+    )
+
+
+def _sampled(weighed: Mapping[int, WeighedView], size: int) -> str:
+    """Return what was drawn: the lowest cost, and the one that came next."""
+    drawn = {arm.batch_size: arm.sampled_cost for arm in weighed.values() if arm.sampled_cost is not None}
+    if size not in drawn:
+        return f"Batch size {size} had the lowest sampled cost."
+    certainty = _certainty(weighed[size])
+    others = [other for other in drawn if other != size]
+    if not others:
+        return f"Batch size {size} was the only one that was left ({certainty})."
+    second = min(others, key=drawn.__getitem__)
+    mine, its = apart(drawn[size], drawn[second])
+    return (
+        f"Batch size {size} had the lowest sampled cost, {mine} ({certainty}); next came {second} with {its}."
+    )
+
+
+def _certainty(arm: WeighedView) -> str:
+    """Return what was known of an arm, and how surely."""
+    if arm.deviation is None:
+        return "nothing was known of it"
+    return f"posterior mean {joules(arm.mean_cost)} ± {joules(arm.deviation)}"
+
+
+def _paused(why: Rationale, arm: WeighedView | None, size: int) -> str:
+    begin = f"The job was paused, so that nothing was explored: batch size {size}"
+    if why.stage is Stage.PRUNING:
+        return f"{begin} was the best so far, or the default while there was none."
+    if arm is None or not arm.num_observations:
+        return f"{begin} was taken since none had a result."
+    return f"{begin} was the one of the lowest posterior mean cost, {joules(arm.mean_cost)}."
+
+
+def savings(job: Job, saved: Savings) -> str:
+    """Return how savings are computed, with the figures."""
+    usual_time, usual_energy = (job.num_converged * one for one in (saved.default_time, saved.default_energy))
+    ended = number_of(job.num_converged + job.num_unconverged, "training")
+    return (
+        f"{number_of(job.num_converged, 'training')} converged. At the default batch size "
+        f"{job.default_batch_size} each would have taken {seconds(saved.default_time)} and "
+        f"{joules(saved.default_energy)}, the mean of the {saved.num_default:,} that converged there: "
+        f"{seconds(usual_time)} and {joules(usual_energy)} in all. The {ended} with a result, those that did "
+        f"not converge among them, took {seconds(job.spent_time)} and {joules(job.spent_energy)}. The "
+        f"difference is {seconds(saved.time)} and {joules(saved.energy)}; its cost, at eta_knob "
+        f"{job.eta_knob:g} and max_power {job.max_power:g} W, is {joules(saved.cost)}, {saved.share:.1%} of "
+        "what it would have been."
+    )
