@@ -7,7 +7,7 @@ TRAINING := build/training
 CHECKOV := build/checkov
 BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs test-deploy clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs test-browser screenshots test-deploy clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,6 +55,14 @@ test-integrations: $(VENV)/.installed $(TRAINING)/.installed
 test-airflow: $(VENV)/.installed
 	BATCHBANDIT_AIRFLOW=1 $(BIN)/python -m pytest tests/test_examples.py
 
+# Every page in the system's Chromium, with axe-core from the npm registry in build/browser.
+test-browser: $(VENV)/.browser build/browser/axe-core.tgz
+	$(BIN)/python -m pytest tests/browser
+
+# Each page in light, in dark and as on a phone, into docs/screenshots.
+screenshots: $(VENV)/.browser
+	@$(BIN)/python -m tests.browser.screenshots
+
 # The client has a type checker of its own, which still knows Python 3.9.
 check: $(VENV)/.installed $(CLIENT)/.installed
 	$(BIN)/ruff check
@@ -67,9 +75,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# make demo TRACES=DIR trains from recorded runs instead of synthetic ones.
+# make demo TRACES=DIR trains from recorded runs instead of synthetic ones; make demo URL=http://127.0.0.1:8000 against
+# a service that runs, whose dashboard shows it.
 demo: $(VENV)/.installed
-	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)')
+	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)') $(if $(URL),--url '$(URL)')
 
 # A real training recurs 40 times: does it end on the cheapest batch size? make demo-training SHORT=1 does less.
 demo-training: $(VENV)/.installed $(TRAINING)/.installed
@@ -122,6 +131,14 @@ $(TRAINING)/.installed: client/pyproject.toml
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
+
+$(VENV)/.browser: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@touch $@
+
+build/browser/axe-core.tgz:
+	@mkdir -p $(@D)
+	cd $(@D) && npm pack --silent axe-core@4.11 && mv axe-core-*.tgz $(@F)
 
 $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'

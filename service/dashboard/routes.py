@@ -7,6 +7,7 @@ from starlette.routing import Route
 from service.credentials import Role
 from service.dashboard import signing_in
 from service.dashboard.assets import static
+from service.dashboard.job import job
 from service.dashboard.jobs import jobs
 from service.dashboard.pages import job_address, redirect
 from service.dashboard.signing_in import PAGES, ensure_own_page, fields_of
@@ -43,6 +44,7 @@ def _page(handler: Handler) -> Resource:
 
 routes = [
     Route("/", _page(jobs)),
+    Route("/job", _page(job)),
     Route("/trial", _page(trial)),
     Route("/job/pause", Resource(POST=needs(Role.OPERATOR, pause))),
     Route("/job/resume", Resource(POST=needs(Role.OPERATOR, resume))),

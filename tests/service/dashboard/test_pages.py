@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from benchmarks.server import Server
+from service.dashboard.routes import routes
+from tests.conftest import ROOT
 from tests.service.access.conftest import open_server
 from tests.service.talk import Api
 
@@ -184,6 +186,11 @@ def test_refusals_are_pages_for_people_and_problems_for_programs(
     problem = visitor.get(path, headers={"Accept": "*/*"})
     assert problem.status_code == status
     assert problem.json()["status"] == status
+
+
+def test_every_page_is_documented_and_no_other() -> None:
+    table = (ROOT / "docs" / "reference.md").read_text().split("| page |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `([^`]+)` ", table, re.MULTILINE)) == {route.path for route in routes}
 
 
 def test_calls_of_programs_are_refused_as_ever(visitor: httpx.Client) -> None:
