@@ -1,6 +1,7 @@
 """One container, by the commands of the page on deployment."""
 
 import json
+import re
 import time
 
 import httpx
@@ -43,6 +44,9 @@ def test_it_serves_by_the_commands_of_the_page_and_keeps_what_it_has(engine: Eng
     token = engine.run(commands("One container", 0), ROOT).split()[1]
     with awaited(URL, token) as client:
         assert httpx.get(f"{URL}/metrics", trust_env=False).status_code == 401
+        page = client.get("/")
+        (style,) = set(re.findall(r'href="(/static/[^"]+/style\.css)"', page.text))
+        assert client.get(style).is_success
         job_id = train(client)
         deadline = time.monotonic() + HEALTH_SECONDS
         while health(engine) != "healthy":

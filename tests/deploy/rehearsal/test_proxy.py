@@ -81,3 +81,18 @@ def test_the_service_knows_its_own_pages_from_those_of_others(client: httpx.Clie
     assert client.post("/jobs", json=job_body(), headers={"Origin": own}).status_code == 201
     foreign = {"Origin": "https://elsewhere.example.org"}
     assert client.post("/jobs", json=job_body(), headers=foreign).status_code == 403
+
+
+def test_who_signs_in_gets_a_cookie_for_tls_alone(client: httpx.Client) -> None:
+    token = client.headers["Authorization"].removeprefix("Bearer ")
+    origin = {"Origin": str(client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    answer = client.post("/signin", data={"token": token, "next": "/"}, headers=origin)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert "secure" in answer.headers["Set-Cookie"].lower()
+
+
+def test_events_come_as_they_happen(client: httpx.Client) -> None:
+    with client.stream("GET", "/api/v1/events", timeout=READY_SECONDS) as events:
+        assert events.headers["Content-Type"].startswith("text/event-stream")
+        job_id = train(client)
+        assert any(job_id in line for line in events.iter_lines())
