@@ -26,7 +26,10 @@ CLIENT = (ROOT / "docs" / "client.md").read_text()
 def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.Command]:
     """Return every command below a group by its whole name."""
     found: dict[str, click.Command] = {}
-    for part, command in group.commands.items():
+    context = click.Context(group)
+    for part in group.list_commands(context):
+        command = group.get_command(context, part)
+        assert command is not None
         whole = f"{name} {part}"
         found |= commands(command, whole) if isinstance(command, click.Group) else {whole: command}
     return found
@@ -78,7 +81,8 @@ def rows_of_options() -> list[Row]:
 def names_of(parameter: click.Parameter) -> set[str]:
     """Return what a parameter is called in the documentation, which names one of them or all."""
     if isinstance(parameter, click.Argument):
-        return {parameter.make_metavar(click.Context(click.Command("any"))).strip("[].")}
+        metavar = parameter.make_metavar(click.Context(click.Command("any")))
+        return {(parameter.name or "").upper() if "|" in metavar else metavar.strip("[].")}
     return {name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")}
 
 
