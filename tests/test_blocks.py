@@ -132,7 +132,7 @@ def test_every_variable_is_one_that_is_read_and_no_other() -> None:
 
 
 def test_every_metric_in_a_sentence_is_one_that_there_is() -> None:
-    told = named(r"\b(batchbandit_\w+)").keys() - {"batchbandit_version"}  # which is a table
+    told = named(r"\b(batchbandit_\w+)").keys() - {"batchbandit_version", "batchbandit_token"}
     given = metrics_given()
     assert [name for name in told if re.sub(r"_(total|bucket|sum|count)$", "", name) not in given] == []
 
@@ -158,7 +158,7 @@ def test_every_call_that_is_named_is_one_that_there_is() -> None:
     for call, page in calls.items():
         method, path = call.split(" ", 1)
         is_served = any(paths.fullmatch(path) and method in methods for methods, paths in served)
-        if not is_served and path != "/api/v1":
+        if not is_served and path not in {"/api/", "/api/v1"}:
             unknown.append((page, call))
     assert unknown == []
 
