@@ -70,9 +70,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# make demo TRACES=DIR trains from recorded runs instead of synthetic ones.
+# make demo TRACES=DIR trains from recorded runs instead of synthetic ones; make demo URL=http://127.0.0.1:8000 against
+# a service that runs, whose dashboard shows it.
 demo: $(VENV)/.installed
-	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)')
+	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)') $(if $(URL),--url '$(URL)')
 
 # A real training recurs 40 times: does it end on the cheapest batch size? make demo-training SHORT=1 does less.
 demo-training: $(VENV)/.installed $(TRAINING)/.installed

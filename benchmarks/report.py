@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import to_builtins
 
-from benchmarks import access, arithmetic, client, decode, history, http, memory, replicas
+from benchmarks import access, arithmetic, client, decode, history, http, memory, pages, replicas
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.load import LoadFailed
 from benchmarks.machine import Machine, this_machine
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[[Effort], Page]] = {
     "kernels": arithmetic.page,
     "json": decode.page,
     "memory": memory.page,
+    "pages": pages.page,
 }
 
 

@@ -7,14 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import JSON
 
+from core.failures import WHOLE
 from core.records import Job, Policy, Stage
 from service.store import schema
 from service.store.queries import queries_for
 
 SortKey = datetime | float | int | None
 
-_job, _trial = schema.job, schema.trial
+_job, _trial, _arm = schema.job, schema.trial, schema.arm
 # The random streams, which are wide, are not read: who looks at a job draws nothing.
 _JOB_COLUMNS = [
     sa.literal_column("''") if name == "mab_random_generator_state" else _job.c[name]
@@ -74,15 +76,21 @@ def jobs(
     connection: Connection, chosen: Chosen, order: Order, after: Place | None, limit: int
 ) -> list[tuple[Job, Place]]:
     """Load a page of jobs without their random streams, and where each stands in the order."""
-    key = KEYS[order.key]
-    select = sa.select(*_JOB_COLUMNS, sa.null() if key is None else key).where(*_conditions(chosen))
+    names = sa.select(_job.c.job_id).where(*_conditions(connection, chosen))
     if after is not None:
-        select = select.where(_follows(order, after))
-    rows = connection.execute(select.order_by(*_ordering(order)).limit(limit)).all()
-    return [(Job(*row[:-1]), Place(row[-1], row[0])) for row in rows]
+        names = names.where(_follows(order, after))
+    # The names first, so that whole jobs are not put in order of which a page is left.
+    page = names.order_by(*_ordering(order)).limit(limit).subquery()
+    key = KEYS[order.key]
+    select = (
+        sa.select(*_JOB_COLUMNS, sa.null() if key is None else key)
+        .join_from(page, _job, _job.c.job_id == page.c.job_id)
+        .order_by(*_ordering(order))
+    )
+    return [(Job(*row[:-1]), Place(row[-1], row[0])) for row in connection.execute(select).all()]
 
 
-def _conditions(chosen: Chosen) -> list[sa.ColumnElement[bool]]:
+def _conditions(connection: Connection, chosen: Chosen) -> list[sa.ColumnElement[bool]]:
     running = sa.select(_trial.c.job_id).where(_IS_RUNNING)
     has_failures = sa.type_coerce(_job.c.failures, sa.Text) != "{}"
     conditions: list[tuple[bool, sa.ColumnElement[bool]]] = [
@@ -94,13 +102,32 @@ def _conditions(chosen: Chosen) -> list[sa.ColumnElement[bool]]:
         (chosen.is_running is True, _job.c.job_id.in_(running)),
         (chosen.is_running is False, _job.c.job_id.not_in(running)),
         (chosen.has_failures, has_failures),
-        (chosen.may_be_stuck, sa.or_(has_failures, _may_be_at_a_dead_end())),
+        (
+            chosen.may_be_stuck,
+            sa.and_(has_failures, _has_no_arm(connection)) | _may_walk_no_further(has_failures),
+        ),
     ]
     return [condition for is_wanted, condition in conditions if is_wanted]
 
 
-def _may_be_at_a_dead_end() -> sa.ColumnElement[bool]:
-    """Return the condition without which no walk ends: the last that was explored has not converged."""
+def _has_no_arm(connection: Connection) -> sa.ColumnElement[bool]:
+    """Return the condition that all arms of a job are set aside."""
+    thirds: sa.ColumnElement[Any]
+    failures, size = sa.type_coerce(_job.c.failures, sa.Text), sa.cast(_arm.c.batch_size, sa.Text)
+    if connection.dialect.name == "sqlite":
+        thirds = sa.func.json_extract(failures, sa.literal('$."').concat(size).concat('"[0]'))
+    else:
+        thirds = sa.cast(sa.cast(failures, JSON)[size][0].astext, sa.Integer)
+    usable = (
+        sa.exists()
+        .where(_arm.c.job_id == _job.c.job_id, sa.func.coalesce(thirds, 0) < WHOLE * _job.c.max_failures)
+        .correlate(_job)
+    )
+    return sa.and_(_job.c.stage == Stage.MAB, ~usable)
+
+
+def _may_walk_no_further(has_failures: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return what holds wherever a walk ends too soon: something failed, or the last try was in vain."""
     newest = (
         sa.select(_trial.c.converged)
         .where(_trial.c.job_id == _job.c.job_id, _IS_EXPLORATION)
@@ -109,7 +136,8 @@ def _may_be_at_a_dead_end() -> sa.ColumnElement[bool]:
         .correlate(_job)
         .scalar_subquery()
     )
-    return sa.and_(_job.c.stage == Stage.PRUNING, _job.c.num_unconverged > 0, newest == sa.false())
+    in_vain = sa.and_(_job.c.num_unconverged > 0, newest == sa.false())
+    return sa.and_(_job.c.stage == Stage.PRUNING, sa.or_(has_failures, in_vain))
 
 
 def _ordering(order: Order) -> list[sa.ColumnElement[Any]]:

@@ -220,6 +220,20 @@ sa.Index(
     postgresql_where=_running,
 )
 
+# What is seldom among many trials, for who looks: what failed, what did not converge.
+for _name, _seldom in (
+    ("ix_Trial_failed", sa.text("status = 'Failed'")),
+    ("ix_Trial_missed", sa.text("NOT converged")),
+):
+    sa.Index(
+        _name,
+        trial.c.job_id,
+        trial.c.trial_number,
+        trial.c.batch_size,
+        sqlite_where=_seldom,
+        postgresql_where=_seldom,
+    )
+
 # The running sums of an arm's results, once it has too many to refit: seconds t, joules e, their products.
 arm_sums = sa.Table(
     "ArmSums",

@@ -86,26 +86,27 @@ def trials(
 ) -> list[TrialRow]:
     """Load a page of a job's trials: those that follow a number."""
     number = _trial.c.trial_number
+    # What is seldom is found by an index of its own, and not in the order of all trials.
+    is_seldom = chosen.status is TrialStatus.DISPATCHED or chosen.type is TrialType.EXPLORATION
+    placed = number + sa.literal_column("0") if is_seldom else number
     select = _rows_of(connection).where(_trial.c.job_id == job_id, *_conditions(chosen))
     if after is not None:
         select = select.where(number < after if is_newest_first else number > after)
-    select = select.order_by(number.desc() if is_newest_first else number).limit(limit)
+    select = select.order_by(placed.desc() if is_newest_first else placed).limit(limit)
     return [_row(row) for row in connection.execute(select).all()]
 
 
 def _conditions(chosen: ChosenTrials) -> list[sa.ColumnElement[bool] | sa.TextClause]:
-    # Statuses and types stand as the indexes' conditions have them, so that the planners use these.
+    # As the indexes' conditions have them, so that the planners use these.
     conditions: list[sa.ColumnElement[bool] | sa.TextClause] = []
     if chosen.status is not None:
         conditions.append(sa.text(f"status = '{chosen.status.value}'"))
-    elif chosen.converged is not None:  # as only results can tell
-        conditions.append(sa.text(f"status = '{TrialStatus.SUCCEEDED.value}'"))
     if chosen.type is not None:
         conditions.append(sa.text(f"type = '{chosen.type.value}'"))
     if chosen.batch_size is not None:
         conditions.append(_trial.c.batch_size == chosen.batch_size)
     if chosen.converged is not None:
-        conditions.append(_trial.c.converged == (sa.true() if chosen.converged else sa.false()))
+        conditions.append(sa.text("converged" if chosen.converged else "NOT converged"))
     return conditions
 
 
@@ -146,25 +147,41 @@ def tallies(connection: Connection, job_id: str, reset_number: int) -> dict[int,
     return {size: Tally(*counts) for size, counts in found.items()}
 
 
-def _tallied(status: TrialStatus) -> sa.Select[Any]:
-    """Return what counts the trials of a status, each by the index of its own."""
-    trial = _trial.c
-    counts: list[sa.ColumnElement[Any]] = [sa.literal_column(zero) for zero in ("0", "0", "0.0", "0.0")]
-    if status is TrialStatus.SUCCEEDED:
-        counted = sa.and_(trial.converged, trial.trial_number > sa.bindparam("reset", type_=sa.Integer))
-        counts = [
-            sa.func.count(sa.case((trial.converged, 1))),
-            sa.func.count(sa.case((counted, 1))),
-            *(
-                sa.func.coalesce(sa.func.sum(sa.case((counted, of))), 0.0)
-                for of in (trial.time, trial.energy)
-            ),
-        ]
+def _tallied(
+    size: sa.ColumnElement[int], condition: sa.TextClause, *counts: sa.ColumnElement[Any]
+) -> sa.Select[Any]:
+    """Return what counts the trials of a condition by batch size, by the index that the condition is of."""
     return (
-        sa.select(trial.batch_size, sa.func.count(), *counts)
-        .where(trial.job_id == sa.bindparam("job_id"), sa.text(f"status = '{status.value}'"))
-        .group_by(trial.batch_size)
+        sa.select(size, sa.func.count(), *counts)
+        .where(_trial.c.job_id == sa.bindparam("job_id"), condition)
+        .group_by(size)
     )
 
 
-_tallies = sa.union_all(*map(_tallied, TrialStatus))
+def _converged() -> sa.Select[Any]:
+    """Return what counts the trials that converged: those with a result that have not missed the target."""
+    missed = _trial.alias("missed")
+    numbers = sa.select(missed.c.trial_number).where(
+        missed.c.job_id == sa.bindparam("job_id"), sa.text("NOT missed.converged")
+    )
+    counts = _trial.c.trial_number > sa.bindparam("reset", type_=sa.Integer)
+    return _tallied(
+        _trial.c.batch_size,
+        sa.text("status = 'Succeeded'"),
+        sa.func.count(),
+        sa.func.count(sa.case((counts, _trial.c.trial_number))),
+        sa.func.sum(sa.case((counts, _trial.c.time), else_=0.0)),
+        sa.func.sum(sa.case((counts, _trial.c.energy), else_=0.0)),
+    ).where(_trial.c.trial_number.not_in(numbers))
+
+
+# As another column than that of an index in which SQLite would rather go through all trials in their order.
+_SIZE = _trial.c.batch_size + sa.literal_column("0")
+_ZEROS: list[sa.ColumnElement[Any]] = [sa.literal_column(zero) for zero in ("0", "0", "0.0", "0.0")]
+_tallies = sa.union_all(
+    _converged(),
+    *(
+        _tallied(_SIZE, sa.text(seldom), *_ZEROS)
+        for seldom in ("NOT converged", "status = 'Failed'", "status = 'Dispatched'")
+    ),
+)

@@ -18,7 +18,6 @@
   if (form) {
     const slider = form.elements.eta;
     const step = () => Math.round(slider.value * 100);
-    form.querySelector("button").hidden = true;
     slider.addEventListener("input", () => show(step()));
     // In the address, so that the page stays as it is when it is fetched again or sent to somebody.
     slider.addEventListener("change", () => {

@@ -31,7 +31,7 @@ def test_cells_that_are_put_together_add_up(history: History, bins: int) -> None
 def test_thinning_keeps_the_extremes_of_every_batch_size(history: History, most: int, width: int) -> None:
     series = series_of(history, width)
     bins, kept = thinned(results(series.cells), most, lambda cell: cell.batch_size)
-    last = max((cell.bin for cell in series.cells), default=0)
+    last = max((cell.bin for cell in results(series.cells)), default=0)
     assert len(kept) <= most or bins > last
     for size in history.terms.batch_sizes:
         before = _costs([cell for cell in series.cells if cell.batch_size == size])

@@ -9,6 +9,17 @@ down_revision = "0007"
 
 def upgrade() -> None:
     op.add_column("Trial", sa.Column("rationale", sa.Text))
+    for name, seldom in (
+        ("ix_Trial_failed", sa.text("status = 'Failed'")),
+        ("ix_Trial_missed", sa.text("NOT converged")),
+    ):
+        op.create_index(
+            name,
+            "Trial",
+            ["job_id", "trial_number", "batch_size"],
+            sqlite_where=seldom,
+            postgresql_where=seldom,
+        )
     for column in (
         sa.Column("policy", sa.VARCHAR(30), nullable=False, server_default="zeus"),
         sa.Column("is_paused", sa.Boolean, nullable=False, server_default=sa.false()),
