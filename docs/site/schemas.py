@@ -56,7 +56,11 @@ def members(schema: Schema) -> list[str]:
     rows = ["| member | type | default |", "| --- | --- | --- |"]
     for name, member in schema.get("properties", {}).items():
         default = (
-            "required" if name in required else f"`{json.dumps(member['default'])}`" if "default" in member else ""
+            "required"
+            if name in required
+            else f"`{json.dumps(member['default'])}`"
+            if "default" in member
+            else ""
         )
         rows.append(f"| `{name}` | {said(member) or 'anything'} | {default} |")
     return rows

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 
 from core.mending import mend
 from service.errors import OpeningError
-from service.store import locking, opening, reading, revision, schema, writing
+from service.store import locking, opening, reading, revision, schema, tallies, writing
 from service.store.backup import back_up_beside
 from service.store.lock import LockFile
 from service.store.postgres import run_once
@@ -84,12 +84,23 @@ def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
             )
         locking.claim_tables(connection, revision.REFERENCE_COLUMNS)
         backup = back_up_beside(url)
-        revision.stamp_reference(connection)
-        to_utc(connection, zone)
-        revision.upgrade(connection)
-        return Adopted(backup, mend_jobs(connection))
+        return Adopted(backup, convert(connection, zone))
 
     return _run_exclusively(url, run)
+
+
+def convert(connection: Connection, zone: tzinfo | None) -> int:
+    """Make the tables of the reference ours, its times UTC; return how many results cannot be costed.
+
+    Raises:
+        OpeningError: Something in them cannot be read.
+    """
+    revision.stamp_reference(connection)
+    to_utc(connection, zone)
+    revision.upgrade(connection)
+    failed_trials = mend_jobs(connection)
+    tallies.recount(connection)  # the trials that failed had been counted among the results
+    return failed_trials
 
 
 def _run_exclusively(url: URL, work: Callable[[Connection], T]) -> T:
