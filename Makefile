@@ -6,7 +6,7 @@ CLIENT := build/client/check
 TRAINING := build/training
 BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs test-browser screenshots clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,6 +34,10 @@ test-faults: $(VENV)/.installed
 test-benchmarks: $(VENV)/.installed $(TRAINING)/.installed
 	$(BIN)/python -m pytest tests/benchmarks
 
+# That every block of the documentation runs and prints what is shown, and that the site is built.
+test-docs: $(VENV)/.docs
+	$(BIN)/python -m pytest tests/docs
+
 # With the reference's own client, which is installed from the registry into build/reference.
 test-reference: $(VENV)/.installed
 	BATCHBANDIT_REFERENCE=1 $(BIN)/python -m pytest tests/service/access/test_reference_client.py
@@ -45,6 +49,14 @@ test-integrations: $(VENV)/.installed $(TRAINING)/.installed
 # With Airflow, which is installed from the registry into build/airflow, and imports the client's example.
 test-airflow: $(VENV)/.installed
 	BATCHBANDIT_AIRFLOW=1 $(BIN)/python -m pytest tests/test_examples.py
+
+# Every page in the system's Chromium, with axe-core from the npm registry in build/browser.
+test-browser: $(VENV)/.browser build/browser/axe-core.tgz
+	$(BIN)/python -m pytest tests/browser
+
+# Each page in light, in dark and as on a phone, into docs/screenshots.
+screenshots: $(VENV)/.browser
+	@$(BIN)/python -m tests.browser.screenshots
 
 # The client has a type checker of its own, which still knows Python 3.9.
 check: $(VENV)/.installed $(CLIENT)/.installed
@@ -58,9 +70,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# make demo TRACES=DIR trains from recorded runs instead of synthetic ones.
+# make demo TRACES=DIR trains from recorded runs instead of synthetic ones; make demo URL=http://127.0.0.1:8000 against
+# a service that runs, whose dashboard shows it.
 demo: $(VENV)/.installed
-	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)')
+	@$(BIN)/python -m benchmarks.demo $(if $(TRACES),--traces '$(TRACES)') $(if $(URL),--url '$(URL)')
 
 # A real training recurs 40 times: does it end on the cheapest batch size? make demo-training SHORT=1 does less.
 demo-training: $(VENV)/.installed $(TRAINING)/.installed
@@ -86,6 +99,13 @@ soak: $(VENV)/.installed
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
+# The site, in build/docs; a warning is an error, and so is a link that leads nowhere.
+docs: $(VENV)/.docs
+	rm -rf build/docs
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet --doctree-dir build/docs-read \
+		--conf-dir docs/site docs build/docs
+	@echo 'Open build/docs/index.html.'
+
 $(CLIENT)/.installed: client/pyproject.toml
 	$(PYTHON) -m venv --clear $(CLIENT)
 	$(CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --editable './client[check]'
@@ -102,8 +122,20 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
+$(VENV)/.browser: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@touch $@
+
+build/browser/axe-core.tgz:
+	@mkdir -p $(@D)
+	cd $(@D) && npm pack --silent axe-core@4.11 && mv axe-core-*.tgz $(@F)
+
 $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 clean:

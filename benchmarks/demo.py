@@ -11,12 +11,13 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.recurring import Pipeline, Refused, Story
-from benchmarks.server import Server, ServerFailed, running_server, stop_when_terminated
+from benchmarks.recurring import Pipeline, Refused, Story, job_of
+from benchmarks.server import ServerFailed, running_server, stop_when_terminated
 from benchmarks.synthetic import synthetic
-from benchmarks.tables import arms_table, read_arms, savings_table
+from benchmarks.tables import arms_of, arms_table, savings_table
 from benchmarks.traces import TraceError, recorded
 from benchmarks.workloads import Workload
+from service.views.shapes import JobView
 
 AT_ONCE = 4
 """Workloads that train at a time."""
@@ -26,6 +27,22 @@ NOISE = 0.02
 """Relative standard deviation of a training's time and energy."""
 WIDTH = 100
 """Columns of output at most, and where it does not go to a terminal."""
+
+
+class Unreachable(Exception):
+    """The service does not answer; the message says so."""
+
+
+class Service(Struct, frozen=True):
+    """Where the service is, and a token that it may ask for."""
+
+    url: str
+    token: str | None = None
+
+    def client(self) -> httpx.AsyncClient:
+        """Return a client of it."""
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False)
 
 
 class Plan(Struct, frozen=True):
@@ -40,47 +57,68 @@ class Plan(Struct, frozen=True):
 @click.option(
     "--traces", type=click.Path(path_type=Path), help="A folder of recorded trainings to train from."
 )
+@click.option(
+    "--url", envvar="BATCHBANDIT_URL", help="A service that runs, to train against and to look at afterwards."
+)
+@click.option(
+    "--token", envvar="BATCHBANDIT_TOKEN", help="An operator's token, where that service asks for one."
+)
 @click.option("--recurrences", type=click.IntRange(min=1), default=60, help="Trainings of each workload.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the trainings, and of the jobs.")
 @click.option("--eta", type=click.FloatRange(0, 1), default=0.5, help="Share of energy in the cost.")
-def main(traces: Path | None, recurrences: int, seed: int, eta: float) -> None:
+def main(
+    *, traces: Path | None, url: str | None, token: str | None, recurrences: int, seed: int, eta: float
+) -> None:
     """Show recurring trainings against a real service, and what they save.
 
-    Trains a family of synthetic workloads, or with --traces the recorded ones, against one server that is
-    started for the purpose on a temporary database. Nothing is really trained: a training is a list of
-    epochs, drawn by chance.
+    Trains a family of synthetic workloads, or with --traces the recorded ones, against a server that is
+    started for the purpose on a temporary database, or with --url against one that runs, whose dashboard then
+    shows the jobs. Nothing is really trained: a training is a list of epochs, drawn by chance.
     """
     stop_when_terminated()
     try:
         workloads = synthetic(seed, noise=NOISE) if traces is None else recorded(traces, noise=NOISE)
+        plan = Plan(recurrences, seed, eta)
+        if url is not None:
+            _demonstrate(Service(url, token), workloads, plan)
+            return
         with running_server() as server:
-            _demonstrate(server, workloads, Plan(recurrences, seed, eta))
-    except (TraceError, ServerFailed, Refused) as error:
+            try:
+                _demonstrate(Service(server.url), workloads, plan)
+            except Unreachable as error:
+                raise ServerFailed(f"{error}\n{server.last_words()}") from None
+    except (TraceError, ServerFailed, Refused, Unreachable) as error:
         raise click.ClickException(str(error)) from None
 
 
-def _demonstrate(server: Server, workloads: list[Workload], plan: Plan) -> None:
-    """Train, and show what came of it."""
+def _demonstrate(service: Service, workloads: list[Workload], plan: Plan) -> None:
+    """Train, and show what came of it.
+
+    Raises:
+        Unreachable: The service does not answer.
+    """
     console = Console()
     console = Console(width=min(console.width, WIDTH) if console.is_terminal else WIDTH)
     try:
-        stories = asyncio.run(_train_all(server.url, workloads, plan, console))
+        stories, jobs = asyncio.run(_train_all(service, workloads, plan, console))
     except httpx.TransportError as error:
-        raise ServerFailed(f"the server stopped answering: {error!r}\n{server.last_words()}") from None
+        raise Unreachable(f"{service.url} does not answer: {error!r}") from None
     console.print()
     console.print(savings_table(stories, plan.eta, min(LAST, plan.recurrences)))
     console.print()
     console.print(
         "What the service has learned: its arms, with the mean cost of a training and its uncertainty"
     )
-    tables = [arms_table(story, read_arms(server.database, story.job_id), plan.eta) for story in stories]
+    tables = [arms_table(story, arms_of(job), plan.eta) for story, job in zip(stories, jobs, strict=True)]
     console.print(Columns(tables, padding=(1, 2)))
 
 
-async def _train_all(url: str, workloads: list[Workload], plan: Plan, console: Console) -> list[Story]:
-    """Train every workload, some of them at the same time."""
+async def _train_all(
+    service: Service, workloads: list[Workload], plan: Plan, console: Console
+) -> tuple[list[Story], list[JobView]]:
+    """Train every workload, some of them at the same time; return what they did, and what is known of them."""
     console.print(
-        f"{len(workloads)} workloads train {plan.recurrences} times each, against {url}. "
+        f"{len(workloads)} workloads train {plan.recurrences} times each, against {service.url}. "
         "What fails or is stopped early is repeated, and paid for. "
         f"Cost = {plan.eta:g} x energy + {1 - plan.eta:g} x maximum power x time."
     )
@@ -98,7 +136,7 @@ async def _train_all(url: str, workloads: list[Workload], plan: Plan, console: C
         whole = progress.add_task("[bold]all workloads", total=len(workloads) * plan.recurrences)
 
         async def train(number: int, workload: Workload) -> Story:
-            async with places, httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+            async with places, service.client() as client:
                 pipeline = Pipeline(client, workload, np.random.default_rng([plan.seed, number]))
                 await pipeline.register(plan.eta, plan.seed)
                 task = progress.add_task(workload.title, total=plan.recurrences)
@@ -109,7 +147,11 @@ async def _train_all(url: str, workloads: list[Workload], plan: Plan, console: C
                 progress.remove_task(task)
                 return pipeline.story
 
-        return await asyncio.gather(*(train(number, workload) for number, workload in enumerate(workloads)))
+        stories = await asyncio.gather(
+            *(train(number, workload) for number, workload in enumerate(workloads))
+        )
+    async with service.client() as client:
+        return stories, [await job_of(client, story.job_id) for story in stories]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A user whose training recurs: asks for a batch size, trains, reports, and tries again after a failure."""
 
 from typing import NamedTuple
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from benchmarks.bodies import Suggestion, Verdict
 from benchmarks.workloads import Spending, Workload
+from service.views.shapes import JobView
 
 MOST_TRIES = 100
 """Trainings of one recurrence after which something must be wrong."""
@@ -106,13 +108,30 @@ class Pipeline:
         return Attempt(trial.batch_size, Spending(epoch.time, epoch.energy), verdict.converged)
 
     async def _ask(self, method: str, target: str, body: dict[str, object] | None = None) -> bytes:
-        """Send a request and return the body of its answer.
+        return await ask(self._client, method, target, body)
 
-        Raises:
-            Refused: It is no success.
-            httpx.TransportError: There is no answer.
-        """
-        answer = await self._client.request(method, target, json=body)
-        if not answer.is_success:
-            raise Refused(f"{method} {target} was answered {answer.status_code}: {answer.text}")
-        return answer.content
+
+async def job_of(client: httpx.AsyncClient, job_id: str) -> JobView:
+    """Return what the service knows of a job.
+
+    Raises:
+        Refused: It does not say.
+        httpx.TransportError: There is no answer.
+    """
+    told = await ask(client, "GET", f"/api/v1/jobs/{quote(job_id, safe='')}")
+    return msgspec.json.decode(told, type=JobView)
+
+
+async def ask(
+    client: httpx.AsyncClient, method: str, target: str, body: dict[str, object] | None = None
+) -> bytes:
+    """Send a request and return the body of its answer.
+
+    Raises:
+        Refused: It is no success.
+        httpx.TransportError: There is no answer.
+    """
+    answer = await client.request(method, target, json=body)
+    if not answer.is_success:
+        raise Refused(f"{method} {target} was answered {answer.status_code}: {answer.text}")
+    return answer.content

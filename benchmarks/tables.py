@@ -1,11 +1,9 @@
 """What a demonstration shows in the end: what was saved, and what the service has learned."""
 
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from pathlib import Path
+from statistics import NormalDist
 from typing import NamedTuple
 
 from rich import box
@@ -14,8 +12,11 @@ from rich.text import Text
 
 from benchmarks.recurring import Story
 from benchmarks.workloads import Spending
+from service.views.shapes import JobView
 
 NONE = "-"
+HALF_WIDTH = NormalDist().inv_cdf(0.975)
+"""Of a central 95 % interval, in standard deviations."""
 
 
 class Arm(NamedTuple):
@@ -27,18 +28,18 @@ class Arm(NamedTuple):
     deviation: float
 
 
-def read_arms(database: Path, job_id: str) -> list[Arm]:
-    """Read a job's arms from the service's SQLite file, beside the running service."""
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(
-            "SELECT batch_size, num_observations, param_mean, param_precision"
-            ' FROM "GaussianTsArmState" WHERE job_id = ? ORDER BY batch_size',
-            (job_id,),
-        ).fetchall()
+def arms_of(job: JobView) -> list[Arm]:
+    """Return a job's arms, ascending by batch size."""
     return [
-        Arm(batch_size, observations, -mean, 1 / math.sqrt(precision) if precision > 0 else math.inf)
-        for batch_size, observations, mean, precision in rows
+        Arm(size.batch_size, size.num_observations, size.mean_cost, deviation_of(size.interval))
+        for size in job.batch_sizes
+        if size.mean_cost is not None
     ]
+
+
+def deviation_of(interval: tuple[float, float] | None) -> float:
+    """Return the standard deviation of a Gaussian with a central 95 % interval, infinite without one."""
+    return math.inf if interval is None else (interval[1] - interval[0]) / 2 / HALF_WIDTH
 
 
 def savings_table(stories: Iterable[Story], eta: float, last: int) -> Table:

@@ -37,9 +37,7 @@ TICK_SECONDS = 0.1
 OTHER_FILES = 100
 """What a process may have open beside the connections of its clients."""
 HEADERS = [
-    ("Cache-Control", "no-store"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 ]
 """Of every answer, also of what is refused before there is a request."""

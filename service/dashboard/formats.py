@@ -5,7 +5,8 @@ from datetime import datetime
 
 DASH = "–"
 MINUS = "−"
-PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+PREFIXES = ("m", "", "k", "M", "G", "T", "P", "E")
+"""From thousandths on, each a thousand of the one before."""
 PARTS = (("d", 86400), ("h", 3600), ("min", 60))
 AGES = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 RECENT_SECONDS = 60
@@ -34,14 +35,10 @@ def joules(value: float | None) -> str:
     """Return an energy or a cost, from mJ to EJ, with one to three digits before the point."""
     if value is None:
         return DASH
-    size, prefix = abs(value), ""
-    if 0 < size < 1:
-        size, prefix = size * 1000, "m"
-    else:
-        place = 0
-        while float(f"{size:.3g}") >= 1000 and place + 1 < len(PREFIXES):  # noqa: PLR2004  (a prefix each)
-            size, place = size / 1000, place + 1
-        prefix = PREFIXES[place]
+    size, place = abs(value) * 1000, 0
+    while float(f"{size:.3g}") >= 1000 and place + 1 < len(PREFIXES):  # noqa: PLR2004  (a prefix each)
+        size, place = size / 1000, place + 1
+    prefix = PREFIXES[place] if size else ""
     return _signed(f"{number(size)} {prefix}J", value)
 
 

@@ -13,4 +13,4 @@ def jobs_by_stage(connection: Connection) -> Counter[Stage]:
     """Count the jobs of each stage."""
     stage = schema.job.c.stage
     counted = connection.execute(sa.select(stage, sa.func.count()).group_by(stage))
-    return Counter(dict(counted.tuples().all()))
+    return Counter(dict(counted.all()))

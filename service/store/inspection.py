@@ -61,7 +61,8 @@ def load(connection: Connection, job_id: str) -> Kept:
         ValueError: A history is not one.
     """
     (row,) = _rows(connection, job_id, schema.job, columns(schema.job, Job))
-    job = msgspec.convert({**row, "failures": msgspec.json.decode(row["failures"])}, Job, strict=False)
+    mappings = {name: msgspec.json.decode(row[name]) for name in ("failures", "registered")}
+    job = msgspec.convert({**row, **mappings}, Job, strict=False)
     trials = _records(connection, job_id, schema.trial, Trial)
     arms = _records(connection, job_id, schema.arm, Arm)
     sizes = _rows(connection, job_id, schema.batch_size)

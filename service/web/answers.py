@@ -14,8 +14,12 @@ from service.web.wire import ProblemBody
 
 _encode = msgspec.json.Encoder().encode
 
-# Nothing that is answered is a page: where a browser shows it all the same, it loads and frames nothing.
-POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# What is no page loads and frames nothing where a browser shows it all the same; and nobody keeps it.
+FOR_BROWSERS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 
 class Answer(Response):
@@ -31,7 +35,7 @@ class Answer(Response):
         self.raw_headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", str(self.media_type).encode()),
-            POLICY,
+            *FOR_BROWSERS,
             *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
         ]
 
@@ -75,26 +79,27 @@ def refusal_of(error: ServiceError) -> Response:
     return answer(problem_of(error), error.status, "application/problem+json", error.headers)
 
 
-async def refusal(request: Request, error: Exception) -> Response:
-    """Answer for whatever a route raised: the one place where exceptions become answers."""
-    headers: Mapping[str, str] = {}
+def account_of(request: Request, error: Exception) -> tuple[ProblemBody, Mapping[str, str]]:
+    """Return what a client is told of an exception that a route raised, and the headers that go with it."""
     match error:
-        case ClientDisconnect():
-            return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it: the client has hung up
         case HTTPException():
             status = HTTPStatus(error.status_code)
             sentence = error.detail
             if status is HTTPStatus.NOT_FOUND:
                 sentence = f"There is nothing at {request.url.path[:100]}; /openapi.json lists the calls."
-            body = problem(kind_of(status), status, sentence)
-            headers = error.headers or {}
+            return problem(kind_of(status), status, sentence), error.headers or {}
         case ServiceError():
             request.scope["problem"] = error.problem
-            return refusal_of(error)
-        case _:
-            body = problem_of(error)
-            # uvicorn closes the connection after a fault: a client that is not told would send on it.
-            headers = {"Connection": "close", **named_again()}
+            return problem_of(error), error.headers
+    # uvicorn closes the connection after a fault: a client that is not told would send on it.
+    return problem_of(error), {"Connection": "close", **named_again()}
+
+
+async def refusal(request: Request, error: Exception) -> Response:
+    """Answer for whatever a route raised: the one place where exceptions become answers."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it: the client has hung up
+    body, headers = account_of(request, error)
     return answer(body, HTTPStatus(body.status), "application/problem+json", headers)
 
 

@@ -9,6 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
+from service.dashboard import routes as pages
+from service.dashboard.pages import Dashboard
+from service.dashboard.refusals import refusal
 from service.engine import admission, census, sweeper
 from service.engine.admission import Admission
 from service.engine.census import Census
@@ -18,7 +21,6 @@ from service.engine.sweeper import sweeping
 from service.errors import ServiceError
 from service.exposure import Exposure
 from service.tracing import Tracing
-from service.web.answers import refusal
 from service.web.observation import Observed
 from service.web.origins import Guarded
 from service.web.routes import routes
@@ -67,8 +69,11 @@ def create_app(
             await database.close()
 
     app = Starlette(
-        routes=routes,
-        middleware=[Middleware(Observed, routes, tracing), Middleware(Guarded, exposure)],
+        routes=[*routes, *pages.routes],
+        middleware=[
+            Middleware(Observed, [*routes, *pages.routes], tracing),
+            Middleware(Guarded, exposure, refusal),
+        ],
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServiceError, HTTPException, ClientDisconnect, Exception), refusal),
     )
@@ -76,4 +81,5 @@ def create_app(
     app.state.is_draining = False
     app.state.exposure = exposure
     app.state.database = database
+    app.state.dashboard = Dashboard()
     return app

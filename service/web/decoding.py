@@ -226,7 +226,7 @@ def job_id_of(request: Request) -> str:
         raise InvalidRequest(
             Flaw(("query", "job_id"), "Expected this required parameter", "value_error.missing")
         )
-    found: str = _named(job_id, JobId, "query", "job_id")
+    found: str = named(job_id, JobId, "query", "job_id")
     return found
 
 
@@ -236,7 +236,7 @@ def job_of(request: Request) -> str:
     Raises:
         InvalidRequest: By no possible name.
     """
-    job_id: str = _named(request.path_params["job_id"], JobId, "path", "job_id")
+    job_id: str = named(request.path_params["job_id"], JobId, "path", "job_id")
     return job_id
 
 
@@ -246,11 +246,16 @@ def trial_of(request: Request) -> tuple[str, int]:
     Raises:
         InvalidRequest: By no possible name or number.
     """
-    number = _named(request.path_params["trial_number"], Positive, "path", "trial_number", strict=False)
+    number = named(request.path_params["trial_number"], Positive, "path", "trial_number", strict=False)
     return job_of(request), number
 
 
-def _named(value: str, kind: Any, *place: str, strict: bool = True) -> Any:  # noqa: ANN401  (what kind says)
+def named(value: str, kind: Any, *place: str, strict: bool = True) -> Any:  # noqa: ANN401  (what kind says)
+    """Return what a text in a request names, of a kind.
+
+    Raises:
+        InvalidRequest: It names none.
+    """
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from service.views.files import Format, TrialsFile, new_file
 from service.views.known import known_job
 from service.views.trials import lot_of
-from service.web.answers import POLICY
+from service.web.answers import FOR_BROWSERS
 from service.web.browse import reached_job
 from service.web.query import QueryDecoder
 
@@ -42,7 +42,7 @@ async def export(request: Request) -> Response:
     headers = {
         "Content-Type": file.media_type,
         "Content-Disposition": disposition(f"{job_id}-trials", kind.value),
-        POLICY[0].decode(): POLICY[1].decode(),
+        **{name.decode(): value.decode() for name, value in FOR_BROWSERS},
     }
     if request.method == HTTPMethod.HEAD:
         return Response(headers=headers)

@@ -5,17 +5,17 @@ in ``Sec-Fetch-Site`` and ``Origin``; a page whose own name is made to point at 
 origin is the service's, is known by the ``Host``. A proxy beside the service lets the world reach it too.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import ForeignOrigin, OpenToProxy, ServiceError, UnknownHost
+from service.errors import ForeignOrigin, ServiceError, UnknownHost
 from service.exposure import ANY, Exposure
-from service.web.access import ANYBODY
-from service.web.answers import refusal
 
 OWN_SITES = (None, b"none", b"same-origin")
 """What ``Sec-Fetch-Site`` is where no other site is behind a request, and None where no browser is."""
@@ -24,13 +24,9 @@ FOREIGN = (
     "A page of another site may not call this service; call it from a program, or from a page that it serves."
 )
 
-FORWARDED = frozenset({b"forwarded", b"x-forwarded-for"})
-"""Headers that proxies add, to say for whom they ask."""
 
-OPEN = (
-    "A proxy passed this request on, and this service asks nobody for a token since only its own machine "
-    "reaches it; make a token with batchbandit token create --role admin."
-)
+Refusal = Callable[[Request, Exception], Awaitable[Response]]
+"""What answers where a request may not come in."""
 
 
 class Origins(NamedTuple):
@@ -44,8 +40,9 @@ class Origins(NamedTuple):
 class Guarded:
     """An application that sees only requests for its own names, from programs and from its own pages."""
 
-    def __init__(self, app: ASGIApp, exposure: Exposure) -> None:
+    def __init__(self, app: ASGIApp, exposure: Exposure, refusal: Refusal) -> None:
         self._app = app
+        self._refusal = refusal
         # Hosts are few in a service's life, and those that strangers make up are forgotten.
         self._goes_by = lru_cache(maxsize=64)(Names(exposure).include)
 
@@ -55,7 +52,7 @@ class Guarded:
             try:
                 self._check(scope)
             except ServiceError as error:
-                response = await refusal(Request(scope), error)
+                response = await self._refusal(Request(scope), error)
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -77,20 +74,6 @@ class Guarded:
             raise ForeignOrigin(FOREIGN)
 
 
-def ensure_direct(scope: Scope) -> None:
-    """See that who was let in without a token, on an address of this machine alone, comes from this machine.
-
-    Raises:
-        OpenToProxy: A proxy asks for somebody else.
-    """
-    if (
-        scope["user"] is ANYBODY
-        and scope["app"].state.exposure.is_local
-        and any(name in FORWARDED for name, _ in scope["headers"])
-    ):
-        raise OpenToProxy(OPEN)
-
-
 def origins_of(scope: Scope) -> Origins:
     """Return what the headers of a request say."""
     host = origin = site = None
@@ -108,6 +91,14 @@ def is_own(origin: bytes, host: bytes | None, scheme: str) -> bool:
     """Tell whether an Origin is the service's own: also where a proxy in front of it ends TLS."""
     schemes = {scheme, "https"}
     return host is not None and origin.lower() in {f"{one}://".encode() + host.lower() for one in schemes}
+
+
+def is_own_page(scope: Scope) -> bool:
+    """Tell whether a browser says that a page of the service's own asks; most programs say nothing."""
+    host, origin, site = origins_of(scope)
+    if site is not None:
+        return site == b"same-origin"
+    return origin is not None and is_own(origin, host, scope["scheme"])
 
 
 class Names:

@@ -15,13 +15,12 @@ from service.engine.commands import Beat, Begin, Change, Delete, End, Pause, Reg
 from service.engine.naming import register_unnamed
 from service.errors import Unavailable
 from service.web import browse, bulk
-from service.web.access import Call, Handler, admit, needs, public, submit
+from service.web.access import Call, Handler, admit, ensure_direct, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
 from service.web.export import export
 from service.web.once import once_of
 from service.web.openapi import described
-from service.web.origins import ensure_direct
 from service.web.paths import JobRoute
 from service.web.wire import (
     BeginBody,

@@ -48,6 +48,21 @@ def test_a_demonstration_trains_from_recorded_trainings(shared: Path) -> None:
     assert "librispeech on A40" in ended.stdout
 
 
+def test_a_demonstration_against_a_service_that_runs_stays_there_to_be_looked_at() -> None:
+    with running_server() as server:
+        ended = run("demo", "--recurrences", "3", "--url", server.url)
+        assert ended.returncode == 0, ended.stderr
+        jobs = httpx.get(f"{server.url}/api/v1/jobs").json()["jobs"]
+    assert len(jobs) == ended.stdout.count("chose ")
+    assert all(job["num_converged"] == 3 for job in jobs)
+
+
+def test_a_demonstration_against_a_service_that_is_not_there_says_so() -> None:
+    ended = run("demo", "--recurrences", "1", "--url", "http://127.0.0.1:9")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: http://127.0.0.1:9 does not answer")
+
+
 def test_a_demonstration_without_its_traces_says_so(tmp_path: Path) -> None:
     ended = run("demo", "--traces", str(tmp_path))
     assert ended.returncode == 1

@@ -22,6 +22,8 @@ class Job:
 
     def __init__(self, specification: Body, last_number: int) -> None:
         self.specification = specification
+        self.registered = specification
+        self.is_paused = False
         self.last_number = last_number
         self.trials: dict[int, Trial] = {}
         self.start_over()
@@ -38,9 +40,9 @@ class Job:
     def suggest(self) -> Dispatch | Refusal:
         """Dispatch a trial, whose batch size the service is to choose."""
         if self.is_in_bandit:
-            return self._draw()
+            return self._best_so_far() if self.is_paused else self._draw()
         explorations = [trial for trial in self._counted() if trial.kind == "Exploration"]
-        if any(trial.status == "Dispatched" for trial in explorations):
+        if self.is_paused or any(trial.status == "Dispatched" for trial in explorations):
             return self._stand_in(explorations)
         walk = self._walked(explorations)
         if walk.is_lost:
@@ -57,6 +59,28 @@ class Job:
         if batch_size not in self.specification["batch_sizes"]:
             return Refusal(422, "invalid-request", str(batch_size))
         return self._dispatch("Concurrent", batch_size)
+
+    def change(self, terms: Body) -> Answer | Refusal:
+        """Go on under other terms: what was measured costs what it does under them."""
+        before = self.specification
+        changed = {name: value for name, value in terms.items() if before[name] != value}
+        self.specification = before | changed
+        results = [trial for trial in self._counted() if trial.status == "Succeeded"]
+        costs = [self._cost(trial.time, trial.energy) for trial in results]
+        if "eta_knob" in changed:
+            if costs and not (min(costs) > 0 and max(costs) <= LARGEST_COST):
+                self.specification = before
+                return Refusal(422, "invalid-request")
+            converged = [
+                (cost, trial.number, trial.batch_size)
+                for cost, trial in zip(costs, results, strict=True)
+                if trial.converged
+            ]
+            self.min_cost, _, self.cheapest = min(converged, default=(None, 0, before["default_batch_size"]))
+        if {"eta_knob", "window_size"} & changed.keys():
+            for size in self.arms:
+                self._count(size)
+        return Answer(200, self.specification)
 
     def report(self, trial: Trial, said: Body) -> Answer | Refusal:
         """Judge a report of one of the job's trials."""
@@ -185,6 +209,13 @@ class Job:
         wanted = max(self.specification["mab_num_explorations"], 1)
         return self._dispatch("MAB", *([size for size, seen in arms.items() if seen < wanted] or arms))
 
+    def _best_so_far(self) -> Dispatch | Refusal:
+        """Dispatch a trial at the best arm, which is one with results where there are some."""
+        arms = {size: seen for size, seen in self.arms.items() if not self._is_set_aside(size)}
+        if not arms:
+            return self._no_size_left()
+        return self._dispatch("Concurrent", *([size for size, seen in arms.items() if seen] or arms))
+
     def _learn(self, trial: Trial, cost: float) -> None:
         """Let a trial that has just got its result change the job; one of before it was reset does not."""
         size = trial.batch_size
@@ -195,9 +226,13 @@ class Job:
         if trial.converged and (self.min_cost is None or cost < self.min_cost):
             self.min_cost, self.cheapest = cost, size
         if size in self.arms:
-            results = [t for t in self._counted() if t.batch_size == size and t.status == "Succeeded"]
-            window = self.specification["window_size"]
-            self.arms[size] = min(len(results), window) if window > 0 else len(results)
+            self._count(size)
+
+    def _count(self, size: int) -> None:
+        """Let an arm have seen the results in its window."""
+        results = [t for t in self._counted() if t.batch_size == size and t.status == "Succeeded"]
+        window = self.specification["window_size"]
+        self.arms[size] = min(len(results), window) if window > 0 else len(results)
 
     def _cost(self, time: float | None, energy: float | None) -> float:
         """Return the energy-time cost of a result, in joules."""

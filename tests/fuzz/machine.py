@@ -30,6 +30,15 @@ STEPS = 40
 """Of a sequence."""
 METRICS = st.lists(st.sampled_from([0.5, 0.5, 0.5, 0.75, 0.25]), max_size=16)  # 0.5 is every target
 TIMES = st.integers(1, 4)
+TERMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "eta_knob": st.sampled_from([0.0, 0.5, 1.0]),
+        "beta_knob": st.sampled_from([None, 1.0, 2.0]),
+        "window_size": st.sampled_from([0, 1, 3]),
+        "max_epochs": st.integers(1, 5),
+    },
+)
 
 
 class Machine(Mistakes, RuleBasedStateMachine):
@@ -149,6 +158,19 @@ class Machine(Mistakes, RuleBasedStateMachine):
         for trial, _ in started:
             if trial is not None:
                 self.report(trial, GOOD | {"metric": 0.5})
+
+    @rule(name=NAMES, terms=TERMS)
+    def change(self, name: str, terms: Body) -> None:
+        """Give a job other terms, if it is there."""
+        job_id = self.job(name)
+        self.expect(self.protocol.change(job_id, terms), "PATCH", f"/api/v1/jobs/{job_id}", terms)
+
+    @rule(name=NAMES, is_paused=st.booleans())
+    def pause(self, name: str, *, is_paused: bool) -> None:
+        """Let a job explore nothing, or explore again."""
+        job_id = self.job(name)
+        call = f"/api/v1/jobs/{job_id}/{'pause' if is_paused else 'resume'}"
+        self.expect(self.protocol.pause(job_id, is_paused=is_paused), "POST", call)
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())

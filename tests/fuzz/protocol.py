@@ -43,8 +43,8 @@ class Protocol:
             job = self.jobs[job_id] = Job(specification_of(body), self._last_numbers.get(job_id, 0))
             self.events.append(("register job", job_id))
             return Answer(201, job.specification)
-        in_force = {name: value for name, value in job.specification.items() if name in NEW}
-        if specification_of(in_force | body) == job.specification:
+        in_force = {name: value for name, value in job.registered.items() if name in NEW}
+        if specification_of(in_force | body) == job.registered:
             return Answer(200, job.specification)
         return Refusal(409, "specification-conflict")
 
@@ -93,6 +93,27 @@ class Protocol:
         job.start_over()
         self.events.append(("reset job", job_id))
         return Answer(200, {"job_id": job_id, "first_trial_number": job.last_number + 1})
+
+    def change(self, job_id: str, terms: Body) -> Answer | Refusal:
+        """Give a job other terms."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return Refusal(404, "job-not-found")
+        before = job.specification
+        answer = job.change(terms)
+        if job.specification != before:
+            self.events.append(("change job", job_id))
+        return answer
+
+    def pause(self, job_id: str, *, is_paused: bool) -> Answer | Refusal:
+        """Let a job explore nothing, or explore again."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return Refusal(404, "job-not-found")
+        if job.is_paused != is_paused:
+            job.is_paused = is_paused
+            self.events.append(("pause job" if is_paused else "resume job", job_id))
+        return Answer(200, {"job_id": job_id, "is_paused": is_paused})
 
     def delete(self, job_id: str) -> Answer | Refusal:
         """Delete a job; only its highest trial number outlives it."""

@@ -27,7 +27,7 @@ ARMS = (
 )
 LAST_EVENT = 'SELECT coalesce(max(event_id), 0) FROM "AuditEvent"'
 EVENTS = 'SELECT action, subject FROM "AuditEvent" WHERE event_id > :seen ORDER BY event_id'
-LEFT = {"DeletedJob", "Answer"}
+LEFT = {"DeletedJob", "Answer", "Event"}
 """Tables in which something stays when all jobs are gone."""
 SLACK = 0.01
 """How much longer than its term a lease may be granted."""
@@ -81,7 +81,7 @@ class Talker:
             assert self.rows(ARMS, name) == sorted(job.arms.items())
         findings: list[object] = []
         checking.check(self.tables.database_url, findings.append)
-        assert not findings
+        assert not findings, findings
         for name in list(self.protocol.jobs):
             self.expect(self.protocol.delete(name), "DELETE", f"/jobs?job_id={name}")
         assert {name for name, rows in self.tables.contents().items() if rows} <= LEFT

@@ -325,6 +325,6 @@ def test_a_method_that_a_path_does_not_have_is_405(http: httpx.Client, method: s
     assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs/", "/nothing", "/jobs/batch_size/8"])
+@pytest.mark.parametrize("path", ["/jobs/", "/nothing", "/jobs/batch_size/8"])
 def test_a_path_that_is_not_there_is_404(http: httpx.Client, path: str) -> None:
     refused(http.get(path), 404)

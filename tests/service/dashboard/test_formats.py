@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.dashboard import formats
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-UNITS = {"mJ": 1e-3} | {f"{prefix}J": 1000.0**place for place, prefix in enumerate(formats.PREFIXES)}
+UNITS = {f"{prefix}J": 1000.0 ** (place - 1) for place, prefix in enumerate(formats.PREFIXES)}
 LENGTHS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 
 figures = st.floats(1e-3, 1e15) | st.floats(-1e15, -1e-3)
@@ -28,6 +28,7 @@ def value_of(text: str) -> float:
         (0.0, "0 J"),
         (-0.0, "0 J"),
         (0.25, "250 mJ"),
+        (0.9996, "1 J"),
         (1.0, "1 J"),
         (999.4, "999 J"),
         (999.6, "1 kJ"),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from core.history import history_of
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums
-from service.store import reading, writing
+from service.store import reading, sparklines, writing
 from service.store.answer import Answer
 from service.store.writing import Kept, NewTrial
 from tests.service.store.conftest import Play
@@ -157,6 +157,26 @@ def test_explorations_are_those_that_have_not_failed_ascending(connection: Conne
     assert len(found["job-3"]) == 12
 
 
+def test_sparklines_are_of_the_last_40_trials_that_have_ended(connection: Connection) -> None:
+    usual = replace(JOB, job_id="job-3", num_default=2, default_time=10.0, default_energy=40.0)
+    writing.update_jobs(connection, [usual])
+    converged = next(trial for trial in TRIALS if trial.job_id == "job-3" and trial.trial_number == 30)
+    writing.update_trials(connection, [replace(converged, converged=True)])
+    found = sparklines.latest(connection, ["job-3", "job-7", "nobody's"])
+    assert list(found) == ["job-3", "job-7"]
+    assert found["job-3"].usual == 12.5  # half of 20 J and half of 5 s at 1 W
+    assert found["job-7"].usual is None
+    ended = [
+        trial.trial_number
+        for trial in TRIALS
+        if trial.job_id == "job-3" and trial.status is not TrialStatus.DISPATCHED and trial.trial_number > 14
+    ]
+    assert [trial.trial_number for trial in found["job-3"].trials] == ended
+    costs = {trial.trial_number: trial.cost for trial in found["job-3"].trials}
+    assert costs.pop(30) == 165.0
+    assert set(costs.values()) == {None}
+
+
 def test_the_newest_exploration_may_have_failed(connection: Connection) -> None:
     wanted = [("job-3", 32), ("job-3", 128), ("nobody's", 32)]
     newest = max(
@@ -277,6 +297,7 @@ READS: dict[str, Action] = {
     "results": lambda c, n: reading.results(c, KEYS[:n], 5),
     "all results": lambda c, n: reading.results(c, KEYS[:n], 0),
     "sums": lambda c, n: reading.sums(c, KEYS[:n]),
+    "sparklines": lambda c, n: sparklines.latest(c, JOB_IDS[:n]),
 }
 CHANGES: dict[str, Action] = {
     "update_jobs": lambda c, n: writing.update_jobs(c, [job for job, _ in JOBS[:n]]),

@@ -1,0 +1,121 @@
+"""The trials of a job as its charts need them: each for itself while there are few, else put together."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from core.cost import cost_of
+from core.records import Terms, TrialStatus, TrialType
+from service.store import schema
+
+MOST_SINGLE = 1_500
+"""Trials that are read one by one."""
+BINS = 250
+"""Into how many bins more of them are put."""
+MOST_CELLS = 5_000
+"""Rows that this may give for each way in which a trial can end."""
+
+
+class Cell(Struct, frozen=True):
+    """Trials of one bin, batch size, type and ending: how many, and what they took.
+
+    ``time`` (seconds), ``energy`` and ``cost`` (joules) are sums over those with a result, ``lowest_cost``
+    and ``highest_cost`` None where there is none. ``begin`` (UTC) is when the first one was dispatched.
+    """
+
+    bin: int
+    batch_size: int
+    type: TrialType
+    status: TrialStatus
+    converged: bool | None
+    num_trials: int
+    time: float
+    energy: float
+    cost: float
+    lowest_cost: float | None
+    highest_cost: float | None
+    begin: datetime
+
+
+class Series(Struct, frozen=True):
+    """Cells, ascending by bin and batch size; bin 0 begins with trial ``first``, all have ``width``."""
+
+    first: int
+    last: int
+    width: int
+    cells: tuple[Cell, ...]
+
+    def numbers(self, number: int) -> tuple[int, int]:
+        """Return the first and the last trial number of a bin."""
+        first = self.first + number * self.width
+        return first, min(self.last, first + self.width - 1)
+
+
+def series_of(connection: Connection, terms: Terms, num_batch_sizes: int) -> Series:
+    """Load the trials of a job in two statements, one of which goes through all of them."""
+    first, last = connection.execute(_BOUNDS, {"job_id": terms.job_id}).one()
+    if first is None:
+        return Series(1, 0, 1, ())
+    width = _width(last - first + 1, num_batch_sizes)
+    # A cost is linear: its two coefficients are the costs of a second and of a joule.
+    parameters = {
+        "job_id": terms.job_id,
+        "first": first,
+        "width": width,
+        "second": cost_of(terms, 1.0, 0.0),
+        "joule": cost_of(terms, 0.0, 1.0),
+    }
+    rows = connection.execute(_CELLS, parameters).all()
+    return Series(first, last, width, tuple(Cell(*row) for row in rows))
+
+
+def _width(num_trials: int, num_batch_sizes: int) -> int:
+    if num_trials <= MOST_SINGLE:
+        return 1
+    bins = max(1, min(BINS, MOST_CELLS // max(1, num_batch_sizes)))
+    return -(-num_trials // bins)
+
+
+def _cells() -> sa.Select[Any]:
+    """Return what puts trials together; a bin is worked out once, since its parts are parameters."""
+    trial = schema.trial.c
+    first, width = (sa.bindparam(name, type_=sa.Integer) for name in ("first", "width"))
+    joule, second = (sa.bindparam(name, type_=sa.Float) for name in ("joule", "second"))
+    each = (
+        sa.select(
+            ((trial.trial_number - first) // width).label("bin"),
+            *(trial[name] for name in ("batch_size", "type", "status", "converged", "time", "energy")),
+            (joule * trial.energy + second * trial.time).label("cost"),
+            trial.start_timestamp,
+        )
+        .where(trial.job_id == sa.bindparam("job_id"))
+        .subquery()
+    ).c
+    kind = (each.bin, each.batch_size, each.type, each.status, each.converged)
+    return (
+        sa.select(
+            *kind,
+            sa.func.count(),
+            *(sa.func.coalesce(sa.func.sum(column), 0.0) for column in (each.time, each.energy, each.cost)),
+            sa.func.min(each.cost),
+            sa.func.max(each.cost),
+            sa.func.min(each.start_timestamp),
+        )
+        .group_by(*kind)
+        .order_by(each.bin, each.batch_size)
+    )
+
+
+# Each on its own, so that either is one look into the primary key.
+_BOUNDS = sa.select(
+    *(
+        sa.select(function(schema.trial.c.trial_number))
+        .where(schema.trial.c.job_id == sa.bindparam("job_id"))
+        .scalar_subquery()
+        for function in (sa.func.min, sa.func.max)
+    )
+)
+_CELLS = _cells()

@@ -1,0 +1,34 @@
+"""Every page's blocks run, in their order, and print what the page shows."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import PAGES, Block, blocks_of
+from tests.docs.session import Session
+
+RUN = {page: found for page in PAGES if (found := [block for block in blocks_of(page) if block.is_run])}
+
+
+@pytest.fixture
+def session(tmp_path: Path, new_postgres_url: Callable[[], str]) -> Iterator[Session]:
+    """Return a shell in an empty folder, with a service beside it."""
+    opened = Session(tmp_path, new_postgres_url)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_the_blocks_of_a_page_run_and_print_what_it_shows(page: str, session: Session) -> None:
+    for block in RUN[page]:
+        run(session, block)
+
+
+def run(session: Session, block: Block) -> None:
+    """Run a block; say of one that fails where it is."""
+    try:
+        session.run(block)
+    except AssertionError as error:
+        error.add_note(f"{block}\n{block.text}")
+        raise
