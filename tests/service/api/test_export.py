@@ -28,7 +28,7 @@ from tests.service.talk import Api
 
 MANY = 200_000
 MOST_GROWTH = 80 << 20
-"""Bytes by which a service may grow that sends many trials: pyarrow's first group of rows takes most of it."""
+"""Bytes by which a service may grow that sends many trials; of Parquet the first group takes most."""
 
 
 @pytest.fixture(scope="module")
