@@ -215,7 +215,14 @@ def test_who_reads_slowly_is_read_for_slowly(large: Server) -> None:
 def test_who_hangs_up_is_read_for_no_more(tmp_path: Path) -> None:
     async def run() -> int:
         database = await asyncio.to_thread(open_database, url)
-        app = create_app(database, 100, 60, Exposure(may_be_open=True, is_local=True))
+        app = create_app(
+            database,
+            Exposure(may_be_open=True, is_local=True),
+            queue_limit=100,
+            key_seconds=60,
+            event_seconds=86400,
+            listener_limit=10,
+        )
         reads = 0
         plain_read = database.read
 
