@@ -51,7 +51,7 @@ class Position(NamedTuple):
         if not (transaction_id + event_id).isascii():
             raise ValueError(text)
         position = cls(int(transaction_id), int(event_id))
-        if str(position) != text or max(position) > LARGEST:
+        if str(position) != text or min(position) < 0 or max(position) > LARGEST:
             raise ValueError(text)
         return position
 
