@@ -146,7 +146,6 @@ def test_nothing_is_read_by_a_scan_of_all_events(
     with transaction() as connection:
         feed.record(connection, some(20_000))
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("ANALYZE")
             # As pages have it, and as it is planned for whatever parameters may come.
             connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
             connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
