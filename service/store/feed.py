@@ -55,6 +55,11 @@ _RANGE: Mapping[str, tuple[sa.ColumnElement[bool], Sequence[sa.Column[Any]]]] = 
 }
 """What is behind a place and not behind another one, and its order."""
 
+_SETTINGS = sa.select(
+    *(sa.func.set_config(name, "off", sa.true()) for name in ("enable_seqscan", "enable_sort"))
+)
+"""Of a transaction on Postgres."""
+
 
 class Position(NamedTuple):
     """A place in the order of events: behind those that are not above it."""
@@ -151,11 +156,12 @@ def between(
     connection: Connection, after: Position, until: Position, limit: int, watched: Watched | None = None
 ) -> Events:
     """Read events after a place, as far as another one that was the head; look at so many at most."""
+    _go_by_index(connection)
     is_between, in_order = _RANGE[connection.dialect.name]
-    keys = sa.select(*_key).where(is_between).order_by(*in_order).limit(_spelt(1)).offset(_spelt(limit - 1))
+    keys = sa.select(*_key).where(is_between).order_by(*in_order).limit(1).offset(limit - 1)
     last = connection.execute(keys, _bounds(after, until)).one_or_none()
     end = until if last is None else Position(*last)
-    wanted = sa.select(*_key, *_content).where(is_between).order_by(*in_order).limit(_spelt(limit))
+    wanted = sa.select(*_key, *_content).where(is_between).order_by(*in_order).limit(limit)
     if watched is not None:
         wanted = wanted.where(watched.condition())
     rows = connection.execute(wanted, _bounds(after, end)).all()
@@ -167,9 +173,10 @@ def news(connection: Connection, after: Position, limit: int) -> Events:
     return between(connection, after, head(connection), limit)
 
 
-def _spelt(number: int) -> sa.ColumnElement[int]:
-    """Return a number that planners see: for one they do not know, Postgres plans to sort the whole table."""
-    return sa.literal(number, literal_execute=True)
+def _go_by_index(connection: Connection) -> None:
+    """Keep Postgres, to which any range of pairs is few rows, from going through the table to sort them."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_SETTINGS)
 
 
 def _bounds(after: Position, until: Position) -> dict[str, int]:
@@ -188,10 +195,7 @@ def _event(
 # follows.
 _newest_id = sa.select(sa.func.max(_columns.event_id)).scalar_subquery()
 _oldest = (
-    sa.select(_columns.timestamp)
-    .where(_columns.event_id < _newest_id)
-    .order_by(_columns.event_id)
-    .limit(_spelt(1))
+    sa.select(_columns.timestamp).where(_columns.event_id < _newest_id).order_by(_columns.event_id).limit(1)
 )
 _oldest_ids = (
     sa.select(_columns.event_id)
@@ -206,6 +210,7 @@ _delete = sa.delete(schema.event).where(
 
 def oldest(connection: Connection) -> datetime | None:
     """Return when the oldest event that may go happened (UTC), None where there is none."""
+    _go_by_index(connection)
     return connection.execute(_oldest).scalar_one_or_none()
 
 

@@ -1,6 +1,7 @@
 """What happens is kept in the transaction that does it, and read back in order, by its index."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -154,7 +155,7 @@ def test_nothing_is_read_by_a_scan_of_all_events(
         feed.between(connection, Position(0, 0), FAR, 500, Watched("job-1"))
         feed.oldest(connection)
         feed.delete_old(connection, NOW - timedelta(days=1), 500)
-        asked = statements.copy()
+        asked = [one for one in statements if "set_config" not in one[0]]
         assert len(asked) == 6
         for statement, parameters in asked:
             assert not scans(connection, statement, parameters), statement
@@ -168,6 +169,6 @@ def scans(connection: Connection, statement: str, parameters: Any) -> list[str]:
     literal = ", ".join(f"'{one}'" for one in parameters)
     connection.exec_driver_sql(f"PREPARE asked AS {statement}")
     asked = f"EXPLAIN EXECUTE asked ({literal})" if literal else "EXPLAIN EXECUTE asked"
-    steps = [step for step in connection.exec_driver_sql(asked).scalars() if "Seq Scan" in step]
+    steps = [step for step in connection.exec_driver_sql(asked).scalars() if re.search("Seq Scan|Sort", step)]
     connection.exec_driver_sql("DEALLOCATE asked")
     return steps
