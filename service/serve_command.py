@@ -85,6 +85,15 @@ log = logging.getLogger("batchbandit.serving")
     help="How long the first answer to a call with an Idempotency-Key is kept.",
 )
 @click.option(
+    "--event-seconds",
+    envvar="BATCHBANDIT_EVENT_SECONDS",
+    type=click.FloatRange(1, 366 * 86400),
+    default=86400.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long it is kept what has happened, for listeners that come again.",
+)
+@click.option(
     "--connection-limit",
     envvar="BATCHBANDIT_CONNECTION_LIMIT",
     type=click.IntRange(min=1),
@@ -168,6 +177,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
     workers: int,
     drain_seconds: float,
     key_seconds: float,
+    event_seconds: float,
     allowed_hosts: tuple[str, ...],
     insecure: bool,
     tls_certificate: str | None,
@@ -193,6 +203,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
             queue_limit,
             drain_seconds,
             key_seconds,
+            event_seconds,
             exposure,
             certificate,
             msgspec.convert(limits, Limits),

@@ -35,7 +35,7 @@ def upgrade(database_url: str) -> Upgraded | None:
     """Bring a database of an older release to this one's revision, all or nothing; SQLite after a backup.
 
     Returns:
-        None where the database was at this revision already.
+        None where the database was at this revision already, or at a later one that this release serves too.
 
     Raises:
         OpeningError: The database is in use, or not one of an older release.
@@ -44,7 +44,7 @@ def upgrade(database_url: str) -> Upgraded | None:
 
     def run(connection: Connection) -> Upgraded | None:
         state = revision.state_of(connection)
-        if state is State.CURRENT:
+        if state in revision.SERVED:
             return None
         if state is not State.BEHIND:
             raise OpeningError(f"{opening.name_of(url)} {state.value}; {opening.remedy(state, url)}")

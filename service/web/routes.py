@@ -18,6 +18,7 @@ from service.web import browse, bulk
 from service.web.access import Call, Handler, admit, ensure_direct, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
+from service.web.events import events
 from service.web.export import export
 from service.web.once import once_of
 from service.web.openapi import described
@@ -211,6 +212,7 @@ routes = [
         "/api/v1/jobs/{job_id:path}", Resource(**_shown(browse.job), PATCH=needs(Role.OPERATOR, change))
     ),
     Route("/api/v1/jobs", Resource(**_shown(browse.jobs))),
+    Route("/api/v1/events", Resource(GET=needs(Role.READER, events))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.

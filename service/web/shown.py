@@ -43,7 +43,7 @@ def shown(
         return {"get": operation(summary, {"200": ("As of now", schema[body])}, refusals, None, parameters)}
 
     return {
-        "/api/v1/jobs": get("List jobs", JobsView, {"422": listed}, _parameters(JobsAsked)),
+        "/api/v1/jobs": get("List jobs", JobsView, {"422": listed}, parameters_of(JobsAsked)),
         "/api/v1/jobs/{job_id}": get(
             "Show a job: what it is choosing and why, what it has saved, what is wrong",
             JobView,
@@ -54,7 +54,7 @@ def shown(
             "List the trials of a job",
             TrialsView,
             _NO_JOB | {"422": listed},
-            [in_path[0], *_parameters(TrialsAsked)],
+            [in_path[0], *parameters_of(TrialsAsked)],
         ),
         "/api/v1/jobs/{job_id}/trials/{trial_number}": get(
             "Show a trial", TrialView, _NO_TRIAL | {"422": named}, in_path
@@ -69,7 +69,7 @@ def shown(
 def _export(operation: Operation, job_id: Described) -> Described:
     refusals = _NO_JOB | {"422": "An impossible name, or another format", "501": "Parquet is not installed"}
     described = operation(
-        "Send all trials of a job as a file", {}, refusals, None, [job_id, *_parameters(ExportAsked)]
+        "Send all trials of a job as a file", {}, refusals, None, [job_id, *parameters_of(ExportAsked)]
     )
     described["responses"]["200"] = {
         "description": "The trials, the oldest first, each as it is when it is read",
@@ -81,7 +81,7 @@ def _export(operation: Operation, job_id: Described) -> Described:
     return described
 
 
-def _parameters(query: type[Struct]) -> list[Described]:
+def parameters_of(query: type[Struct]) -> list[Described]:
     """Return the parameters that a query may have."""
     return [_parameter(field) for field in structs.fields(query)]
 
