@@ -203,6 +203,8 @@ def test_the_quick_start_runs_and_prints_what_it_shows(
         for block in blocks_of("docs/quickstart.md"):
             if block.is_run:
                 session.run(block)
+        for link in re.findall(r"<(http://[^>]+)>", text_of("docs/quickstart.md")):
+            session.run(Block("x", 1, "sh", f"curl '{link}' | grep -q digits-nightly\n", None))
         with pytest.raises(AssertionError, match="127"):
             session.run(Block("x", 1, "sh", "echo 127\n# 128\n", None))
         with pytest.raises(AssertionError):
