@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from service import serving
+from service.commands.examples import examples
 from service.exposure import Exposure, exposure_of
 from service.logs import Format, Level, Logs
 from service.options import HostName, Refused, database_url, refusals_said
@@ -22,7 +23,14 @@ from service.workers import Workers
 log = logging.getLogger("batchbandit.serving")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "batchbandit serve",
+        "batchbandit serve --host 0.0.0.0 --tls-certificate chain.pem --tls-key key.pem",
+        "batchbandit serve --workers 4 --database-url postgresql+asyncpg://HOST/DATABASE",
+        has_codes=True,
+    )
+)
 @click.option(
     "--host",
     envvar="BATCHBANDIT_HOST",

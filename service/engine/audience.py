@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from service import metrics
 from service.errors import Overloaded, ServiceError
 from service.store import feed
 from service.store.feed import Event, Events, Position, Watched
@@ -138,6 +139,7 @@ class Audience:
         if len(self._listeners) >= self._limit:
             raise Overloaded(f"{self._limit} listeners are here already; try again in a moment.")
         self._listeners.add(listener)
+        metrics.LISTENERS.set(len(self._listeners))
         self._arrival.set()
         if self._is_over:
             listener.leave()
@@ -145,6 +147,7 @@ class Audience:
     def gone(self, listener: Listener) -> None:
         """Forget a listener."""
         self._listeners.discard(listener)
+        metrics.LISTENERS.set(len(self._listeners))
 
     async def follow(self, listener: Listener) -> AsyncIterator[Sequence[Event]]:
         """Go through what a listener is told, in order, from its position on: nothing where it is quiet."""

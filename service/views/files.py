@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Protocol
 
 import msgspec
-from msgspec.structs import asdict
 
 from service.errors import NotInstalled
 from service.views.shapes import TrialView
@@ -141,8 +140,8 @@ class ParquetFile:
         schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
         self._sink = _Sink()
         self._writer: Any = parquet.ParquetWriter(self._sink, schema)
-        self._table_of: Any = partial(pa.Table.from_pylist, schema=schema)
-        self._rows: list[dict[str, object]] = []
+        self._table_of: Any = partial(pa.table, schema=schema)
+        self._columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
 
     def begin(self) -> bytes:
         """Return what such files begin with."""
@@ -150,21 +149,23 @@ class ParquetFile:
 
     def lot(self, trials: Sequence[TrialView]) -> bytes:
         """Return a group of rows, once there are enough for one."""
-        self._rows += map(asdict, trials)
-        if len(self._rows) >= ROWS_A_GROUP:
+        for name, column in self._columns.items():
+            column += [getattr(trial, name) for trial in trials]
+        if len(self._columns[COLUMNS[0]]) >= ROWS_A_GROUP:
             self._write()
         return self._sink.taken()
 
     def end(self) -> bytes:
         """Return the rows that are left, and what says where each group is."""
-        if self._rows:
+        if self._columns[COLUMNS[0]]:
             self._write()
         self._writer.close()
         return self._sink.taken()
 
     def _write(self) -> None:
-        self._writer.write_table(self._table_of(self._rows))
-        self._rows = []
+        self._writer.write_table(self._table_of(self._columns))
+        for column in self._columns.values():
+            column.clear()
 
 
 class _Sink(io.RawIOBase):

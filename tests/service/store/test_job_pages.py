@@ -173,7 +173,7 @@ def test_pages_follow_each_other_in_every_order(connection: Connection, sort: So
 
 
 def trouble_of(job: JobSummary) -> Trouble | None:
-    return job.problem and job.problem.trouble
+    return None if job.problem is None else job.problem.trouble
 
 
 def summaries(connection: Connection) -> dict[str, JobSummary]:

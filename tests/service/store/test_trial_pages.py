@@ -76,7 +76,7 @@ def inhabited(engine: Engine, play: Play) -> Engine:
             writing.insert_trials(
                 connection,
                 [
-                    NewTrial(trial, why and msgspec.json.encode(why).decode())
+                    NewTrial(trial, None if why is None else msgspec.json.encode(why).decode())
                     for trial in TRIALS
                     for why in [reasons_of(trial)]
                 ],
@@ -245,7 +245,7 @@ def test_a_page_takes_as_many_statements_whatever_the_history(
     assert len(statements) == many <= 6
 
 
-SELDOM = {
+SELDOM: dict[str, dict[str, Any]] = {
     "ix_Trial_failed": {"status": TrialStatus.FAILED},
     "ix_Trial_missed": {"converged": False},
     "ix_Trial_leases": {"status": TrialStatus.DISPATCHED},

@@ -9,11 +9,8 @@ from benchmarks.server import Server
 from service.credentials import Role
 from service.dashboard.signing_in import onward_of
 from service.web.access import COOKIE
-from tests.service.access.conftest import guarded, open_server
 from tests.service.access.holders import Guarded, client, make_token, revoke, until
 from tests.service.talk import Api
-
-__all__ = ["guarded", "open_server"]
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
