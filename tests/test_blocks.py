@@ -174,6 +174,17 @@ def test_every_address_in_a_script_is_one_that_there_is() -> None:
     assert found
 
 
+def test_every_chart_of_the_dashboard_is_documented_and_no_other() -> None:
+    charts = (ROOT / "service" / "dashboard" / "charts").glob("*.py")
+    drawn = {
+        title
+        for path in charts
+        for title in re.findall(r'^\s+title="([^"]+)"', path.read_text(), re.MULTILINE)
+    }
+    assert drawn
+    assert set(re.findall(r"^\| `([^`]+)` ", text_of("docs/dashboard.md"), re.MULTILINE)) == drawn
+
+
 def test_what_is_printed_is_compared() -> None:
     block = Block("x", 1, "sh", "one\n# 1 ... 3\n\ntwo \\\n  three\nfour\n", None)
     assert [(step.commands, step.output) for step in steps_of(block)] == [
