@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from service.cli import main
+from service.dashboard.routes import routes as pages
 from service.web.routes import Resource, routes
 from tests.conftest import ROOT
 from tests.docs.blocks import (
@@ -182,7 +183,17 @@ def test_every_chart_of_the_dashboard_is_documented_and_no_other() -> None:
         for title in re.findall(r'^\s+title="([^"]+)"', path.read_text(), re.MULTILINE)
     }
     assert drawn
-    assert set(re.findall(r"^\| `([^`]+)` ", text_of("docs/dashboard.md"), re.MULTILINE)) == drawn
+    assert set(re.findall(r"^\| `([^`/][^`]*)` ", text_of("docs/dashboard.md"), re.MULTILINE)) == drawn
+
+
+def test_every_page_of_the_dashboard_is_documented_and_no_other() -> None:
+    served = {
+        route.path_format
+        for route in pages
+        if isinstance(route.endpoint, Resource) and "GET" in route.endpoint.methods
+    }
+    told = re.findall(r"^\| `(/[^`?]*)", text_of("docs/dashboard.md"), re.MULTILINE)
+    assert {*told, "/static/{digest}/{name}"} == served
 
 
 def test_what_is_printed_is_compared() -> None:
