@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from service.cli import main
+from service.dashboard.routes import routes as pages
 from service.web.routes import Resource, routes
 from tests.conftest import ROOT
 from tests.docs.blocks import (
@@ -172,6 +173,27 @@ def test_every_address_in_a_script_is_one_that_there_is() -> None:
     served = paths_served()
     assert [each for each in found if not any(paths.fullmatch(each[1]) for _, paths in served)] == []
     assert found
+
+
+def test_every_chart_of_the_dashboard_is_documented_and_no_other() -> None:
+    charts = (ROOT / "service" / "dashboard" / "charts").glob("*.py")
+    drawn = {
+        title
+        for path in charts
+        for title in re.findall(r'^\s+title="([^"]+)"', path.read_text(), re.MULTILINE)
+    }
+    assert drawn
+    assert set(re.findall(r"^\| `([^`/][^`]*)` ", text_of("docs/dashboard.md"), re.MULTILINE)) == drawn
+
+
+def test_every_page_of_the_dashboard_is_documented_and_no_other() -> None:
+    served = {
+        route.path_format
+        for route in pages
+        if isinstance(route.endpoint, Resource) and "GET" in route.endpoint.methods
+    }
+    told = re.findall(r"^\| `(/[^`?]*)", text_of("docs/dashboard.md"), re.MULTILINE)
+    assert {*told, "/static/{digest}/{name}"} == served
 
 
 def test_what_is_printed_is_compared() -> None:
