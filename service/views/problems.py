@@ -36,7 +36,7 @@ def _see_a_way_on(job: Job, sizes: Sequence[int], explorations: Mapping[int, Seq
     Raises:
         NoBatchSizeLeft: There is none.
     """
-    if may_be_at_a_dead_end(job):
+    if may_be_at_a_dead_end(job) and not job.is_paused:  # else it is given the best one so far
         walk(job, sizes, explorations)
     if sizes and not usable(job, sizes):
         raise NoBatchSizeLeft(all_aside(job))

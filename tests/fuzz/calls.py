@@ -82,6 +82,8 @@ def mend(case: Any, database: sqlite3.Connection) -> None:  # noqa: ANN401
         case.body["lease_seconds"] = max(case.body["lease_seconds"], LEAST_LEASE)
     if case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
+    if "cursor" in (case.query or {}):
+        del case.query["cursor"]  # only what a page has given is one
     if "Idempotency-Key" in (case.headers or {}):
         case.headers["Idempotency-Key"] = secrets.token_hex()  # one that came before is a 422
     if case.query:

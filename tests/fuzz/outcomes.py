@@ -42,6 +42,22 @@ class Trial:
     energy_source: str | None = None
 
 
+def row_of(trial: Trial) -> tuple[Any, ...]:
+    """Return what there is to see of a trial."""
+    return (
+        trial.number,
+        trial.batch_size,
+        trial.kind,
+        trial.status,
+        trial.time,
+        trial.energy,
+        trial.converged,
+        trial.reason,
+        trial.is_late,
+        trial.energy_source,
+    )
+
+
 @dataclass(frozen=True)
 class Dispatch:
     """A new trial, whose batch size is 0 until it is known which of some the service has chosen."""

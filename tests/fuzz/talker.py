@@ -10,7 +10,8 @@ import httpx
 from service.store import checking
 from tests.fuzz.counts import Counts
 from tests.fuzz.job import NO_TIME, WHOLE, Job
-from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal, Trial
+from tests.fuzz.looker import Looker
+from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal, row_of
 from tests.fuzz.protocol import Protocol
 from tests.service.tables import Tables
 
@@ -79,6 +80,7 @@ class Talker:
             thirds = {int(size): thirds for size, (thirds, _) in json.loads(failures).items()}
             assert bounded(thirds, job) == bounded(job.thirds_failed, job), (thirds, job.thirds_failed)
             assert self.rows(ARMS, name) == sorted(job.arms.items())
+            self.look_at(name, job)
         findings: list[object] = []
         checking.check(self.tables.database_url, findings.append)
         assert not findings, findings
@@ -86,6 +88,13 @@ class Talker:
             self.expect(self.protocol.delete(name), "DELETE", f"/jobs?job_id={name}")
         assert {name for name, rows in self.tables.contents().items() if rows} <= LEFT
         assert self.tables.rows(EVENTS, seen=self._seen) == self.protocol.events
+
+    def look_at(self, name: str, job: Job) -> None:
+        """Hold what is shown of a job against the model."""
+        looker = Looker(self.http)
+        looker.look_at(name, job)
+        for status in looker.statuses:
+            self.counts.note(status)
 
     def rows(self, query: str, job_id: str) -> list[tuple[Any, ...]]:
         """Return what the database has of a job."""
@@ -218,22 +227,6 @@ class Talker:
             name: [row for row in rows if self._due.isdisjoint(row)]
             for name, rows in self.tables.contents().items()
         }
-
-
-def row_of(trial: Trial) -> tuple[Any, ...]:
-    """Return what ``TRIALS`` selects of a trial."""
-    return (
-        trial.number,
-        trial.batch_size,
-        trial.kind,
-        trial.status,
-        trial.time,
-        trial.energy,
-        trial.converged,
-        trial.reason,
-        trial.is_late,
-        trial.energy_source,
-    )
 
 
 def bounded(thirds_failed: dict[int, int], job: Job) -> dict[int, int]:
