@@ -86,8 +86,6 @@ def mend(case: Any, database: sqlite3.Connection) -> None:  # noqa: ANN401
         del case.query["cursor"]  # only what a page has given is one
     if "Idempotency-Key" in (case.headers or {}):
         case.headers["Idempotency-Key"] = secrets.token_hex()  # one that came before is a 422
-    if case.query:
-        case.query.pop("cursor", None)  # which the service alone makes
     if isinstance(case.body, dict):
         case.body = in_whole_numbers(case.body)
         mend_body = {"POST /jobs": mend_job, "POST /report": mend_report}.get(case.operation.label)
