@@ -12,8 +12,7 @@ from rich.text import Text
 
 from benchmarks.recurring import Story
 from benchmarks.workloads import Spending
-from service.commands.quantities import NONE
-from service.views.figures import joules, seconds
+from service.views.figures import NONE, joules, percent, seconds
 from service.views.shapes import JobView
 
 HALF_WIDTH = NormalDist().inv_cdf(0.975)
@@ -94,8 +93,8 @@ def _saved(spent: float, usual: float) -> Text:
     """Return what was saved of what is usual, in percent; nothing where the usual never gets there."""
     if not math.isfinite(usual):
         return Text(NONE)
-    share = round(1 - spent / usual, 2) + 0.0  # no minus before a zero
-    return Text(f"{share:.0%}", style="green" if share > 0 else "red")
+    share = 1 - spent / usual
+    return Text(percent(share), style="green" if share > 0 else "red")
 
 
 def arms_table(story: Story, arms: list[Arm], eta: float) -> Table | Text:
@@ -121,7 +120,7 @@ def arms_table(story: Story, arms: list[Arm], eta: float) -> Table | Text:
             str(arm.observations),
             joules(arm.mean_cost),
             joules(arm.deviation) if math.isfinite(arm.deviation) else NONE,
-            f"{choices[arm.batch_size] / choices.total():.0%}",
+            percent(choices[arm.batch_size] / choices.total()),
             notes.get(arm.batch_size, ""),
         )
     return table

@@ -6,7 +6,7 @@ from rich.text import Text
 from core.records import Stage
 from service.commands.drawing import batch_sizes_drawn
 from service.commands.printing import grid, printable, show, standard_output, table
-from service.commands.quantities import NONE, count, joules, moment, percent, seconds
+from service.views.figures import NONE, count, joules, moment, percent, seconds
 from service.views.shapes import DecisionView, JobSummary, JobView, SavingsView, TrialView
 
 STAGES = {Stage.PRUNING: "pruning", Stage.MAB: "bandit"}
@@ -36,8 +36,8 @@ def add_job(jobs: Table, job: JobSummary) -> None:
         STAGES[job.stage],
         job.activity.value,
         str(job.default_batch_size),
-        count(job.best_batch_size),
-        str(trials_of(job)),
+        NONE if job.best_batch_size is None else str(job.best_batch_size),
+        count(trials_of(job)),
         percent(job.savings.share) if job.savings else NONE,
         moment(job.last_activity),
         trouble,
@@ -105,8 +105,8 @@ def savings_of(savings: SavingsView | None) -> Text:
 def trials_said(job: JobSummary) -> str:
     """Return how the trials of a job have ended."""
     return (
-        f"{trials_of(job)}: {job.num_converged} converged, {job.num_unconverged} did not, "
-        f"{job.num_failed} failed, {job.num_running} running"
+        f"{count(trials_of(job))}: {count(job.num_converged)} converged, {count(job.num_unconverged)} did "
+        f"not, {count(job.num_failed)} failed, {count(job.num_running)} running"
     )
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from core.cost import cost_of
 from service.commands.printing import printable, table
-from service.commands.quantities import NONE, count, joules, percent
+from service.views.figures import NONE, count, joules, percent
 from service.views.shapes import BatchSizeState, BatchSizeView, JobView
 
 NARROWEST, WIDEST = 12, 60

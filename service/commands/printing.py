@@ -13,8 +13,13 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from service.views import figures
+
 UNBOUNDED = 100_000
 """Columns where nobody looks through a window: what is read by a program is never cut."""
+
+TYPED = str.maketrans({figures.MINUS: "-", figures.NONE: "-", "±": "+-"})
+"""How figures are written where there are no such signs."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
 
@@ -63,7 +68,9 @@ def show(*shown: RenderableType, style: str | None = None) -> None:
     text = captured.get()
     if not console.is_terminal:
         text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-    # What the encoding of a terminal lacks is written out.
+    if console.options.ascii_only:
+        text = text.translate(TYPED)
+    # What else the encoding of a terminal lacks is written out.
     click.echo(text.encode(console.encoding, "backslashreplace"), nl=False)
 
 

@@ -10,10 +10,10 @@ from core.records import Policy
 from service.commands.examples import examples
 from service.commands.jobs import bound_of, words
 from service.commands.printing import as_json, print_json, printable, progress, show, table
-from service.commands.quantities import NONE, percent
 from service.options import refusals_said
 from service.simulation.outcomes import Outcome, Plan, Spread, simulate
 from service.simulation.recordings import Overrides, read
+from service.views.figures import NONE, percent
 
 MOST_CHOSEN = 3
 """Batch sizes that a row names."""

@@ -10,12 +10,12 @@ from service.clock import utc_now
 from service.commands.examples import examples
 from service.commands.outcomes import Exit, Failed
 from service.commands.printing import as_json, print_json, printable, show, table
-from service.commands.quantities import NONE, moment
 from service.credentials import CONFINABLE, Role, Token
 from service.options import database_url, refusals_said
 from service.store import audit, tokens
 from service.store.audit import COMMAND_LINE, Action, Event
 from service.store.databases import run_beside
+from service.views.figures import NONE, moment
 
 LONGEST_PREFIX = 300
 

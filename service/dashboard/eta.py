@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from core.cost import cost_of
 from core.front import Point, Segment, choices_over_eta
-from service.dashboard.formats import joules, seconds
+from service.views.figures import joules, seconds
 from service.views.shapes import JobView
 
 STEPS = 100

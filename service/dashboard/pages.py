@@ -14,9 +14,9 @@ from starlette.responses import Response
 from core.records import Stage
 from service.clock import utc_now
 from service.credentials import Role
-from service.dashboard import formats
 from service.dashboard.assets import Assets
 from service.store.happening import Kind
+from service.views import figures
 from service.web.access import ANYBODY, Caller
 
 POLICY = (
@@ -97,7 +97,7 @@ def page(
 
 
 def environment(assets: Assets) -> Environment:
-    """Return the templates, with the formats as filters."""
+    """Return the templates, with the figures in words as filters."""
     made = Environment(
         loader=PackageLoader("service.dashboard"),
         autoescape=True,
@@ -117,12 +117,11 @@ def environment(assets: Assets) -> Environment:
     }
     made.filters |= {
         "ago": ago,
-        "count": formats.count,
-        "exact": formats.exact,
-        "joules": formats.joules,
-        "number": formats.number,
-        "percent": formats.percent,
-        "seconds": formats.seconds,
+        "count": figures.count,
+        "joules": figures.joules,
+        "moment": figures.moment,
+        "percent": figures.percent,
+        "seconds": figures.seconds,
     }
     return made
 
@@ -148,7 +147,7 @@ def ago(time: datetime | None, now: datetime) -> Markup:
     if time is None:
         return Markup('<span class="muted">never</span>')
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        time.isoformat(timespec="seconds"), formats.exact(time), formats.ago(time, now)
+        time.isoformat(timespec="seconds"), f"{figures.moment(time)} UTC", figures.ago(time, now)
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from service.dashboard import formats
 from service.store.sparklines import Latest
+from service.views import figures
 
 WIDTH, HEIGHT, MARGIN = 120.0, 28.0, 3.0
 
@@ -56,11 +56,11 @@ def drawn(latest: Latest) -> Sparkline | None:
 
 def _words(number: int, costs: Sequence[float], num_lost: int, usual: float | None) -> str:
     parts = [
-        f"Of the last {number} trials the latest that converged cost {formats.joules(costs[-1])}",
-        f"all that did cost {formats.joules(min(costs))} to {formats.joules(max(costs))}",
+        f"Of the last {number} trials the latest that converged cost {figures.joules(costs[-1])}",
+        f"all that did cost {figures.joules(min(costs))} to {figures.joules(max(costs))}",
     ]
     if usual is not None:
-        parts.append(f"the default batch size {formats.joules(usual)}")
+        parts.append(f"the default batch size {figures.joules(usual)}")
     if num_lost:
-        parts.append(f"{formats.count(num_lost)} failed or did not converge")
+        parts.append(f"{figures.count(num_lost)} failed or did not converge")
     return "; ".join(parts) + "."

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from core.rationale import Rationale, Rule
 from core.records import Job, Stage
 from core.savings import Savings
-from service.views.figures import apart, joules, number_of, seconds
+from service.views.figures import apart, count, joules, number_of, percent, seconds
 from service.views.shapes import WeighedView
 
 STAND_IN = (
@@ -104,10 +104,10 @@ def savings(job: Job, saved: Savings) -> str:
     return (
         f"{number_of(job.num_converged, 'training')} converged. At the default batch size "
         f"{job.default_batch_size} each would have taken {seconds(saved.default_time)} and "
-        f"{joules(saved.default_energy)}, the mean of the {saved.num_default:,} that converged there: "
+        f"{joules(saved.default_energy)}, the mean of the {count(saved.num_default)} that converged there: "
         f"{seconds(usual_time)} and {joules(usual_energy)} in all. The {ended} with a result, those that did "
         f"not converge among them, took {seconds(job.spent_time)} and {joules(job.spent_energy)}. The "
         f"difference is {seconds(saved.time)} and {joules(saved.energy)}; its cost, at eta_knob "
-        f"{job.eta_knob:g} and max_power {job.max_power:g} W, is {joules(saved.cost)}, {saved.share:.1%} of "
-        "what it would have been."
+        f"{job.eta_knob:g} and max_power {job.max_power:g} W, is {joules(saved.cost)}, "
+        f"{percent(saved.share)} of what it would have been."
     )

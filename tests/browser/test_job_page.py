@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from service.dashboard import formats
+from service.views import figures
 from tests.browser.chromium import PHONE
 from tests.browser.conftest import Open
 from tests.browser.filling import Filled
@@ -27,11 +27,11 @@ def test_the_headline_shows_what_the_api_does(open_page: Open, filled: Filled, h
     job = _job(http, filled.learned)
     words = " ".join(open_page(of_job(filled.learned)).locator("#headline").inner_text().split())
     assert f"Best batch size {job['best_batch_size']} " in words
-    assert f"a probability of {formats.percent(job['probability_best'])}" in words
+    assert f"a probability of {figures.percent(job['probability_best'])}" in words
     for part in ("cost", "energy"):
-        assert formats.joules(abs(job["savings"][part])) in words
-    assert formats.seconds(abs(job["savings"]["time"])) in words
-    assert formats.percent(abs(job["savings"]["share"])) in words
+        assert figures.joules(abs(job["savings"][part])) in words
+    assert figures.seconds(abs(job["savings"]["time"])) in words
+    assert figures.percent(abs(job["savings"]["share"])) in words
 
 
 def test_the_table_carries_the_numbers_of_the_charts(
@@ -45,15 +45,15 @@ def test_the_table_carries_the_numbers_of_the_charts(
         low, high = size["interval"] or (None, None)
         assert row.locator("th").inner_text().startswith(str(size["batch_size"]))
         assert cells[1:11] == [
-            formats.joules(size["mean_cost"]),
-            formats.joules(None) if low is None else f"{formats.joules(low)} to {formats.joules(high)}",
-            formats.count(size["num_observations"]),
-            formats.percent(size["probability_best"]),
-            formats.count(size["num_trials"]),
-            formats.percent(size["share"]),
-            formats.count(size["num_converged"]),
-            formats.seconds(size["mean_time"]),
-            formats.joules(size["mean_energy"]),
+            figures.joules(size["mean_cost"]),
+            figures.joules(None) if low is None else f"{figures.joules(low)} to {figures.joules(high)}",
+            figures.count(size["num_observations"]),
+            figures.percent(size["probability_best"]),
+            figures.count(size["num_trials"]),
+            figures.percent(size["share"]),
+            figures.count(size["num_converged"]),
+            figures.seconds(size["mean_time"]),
+            figures.joules(size["mean_energy"]),
             "0",
         ]
 

@@ -43,7 +43,7 @@ def test_a_page_shows_what_comes_of_a_trial(open_page: Open, api: Api, filled: F
     api.report(trial, time=50.0, energy=9_000.0)
     api.end(trial)
     expect(page.locator("#trial")).to_contain_text("Converged", timeout=PATIENCE_MS)
-    expect(page.locator("#trial")).to_contain_text("9 kJ")
+    expect(page.locator("#trial")).to_contain_text("9.00 kJ")
 
 
 def test_what_somebody_types_stays(open_page: Open, api: Api) -> None:

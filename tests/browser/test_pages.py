@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from service.dashboard import formats
+from service.views import figures
 from tests.browser.chromium import PHONE, findings
 from tests.browser.conftest import Open
 from tests.browser.filling import Filled
@@ -64,9 +64,9 @@ def test_the_list_shows_what_the_api_does(open_page: Open, filled: Filled, http:
             assert job["problem"]["trouble"].capitalize() in shown
             assert job["problem"]["sentence"] in shown
         if job["savings"]:
-            assert formats.percent(job["savings"]["share"]) in shown
-            assert formats.joules(job["savings"]["energy"]) in shown
-            assert formats.seconds(job["savings"]["time"]) in shown
+            assert figures.percent(job["savings"]["share"]) in shown
+            assert figures.joules(job["savings"]["energy"]) in shown
+            assert figures.seconds(job["savings"]["time"]) in shown
     assert any(job["savings"] for job in jobs)
     assert {job["problem"] and job["problem"]["trouble"] for job in jobs} == {None, "stuck", "failing"}
 
@@ -82,18 +82,18 @@ def test_a_trial_shows_what_the_api_does(
     shown = page.locator("main").inner_text()
     assert f"batch size {trial['batch_size']}" in shown
     assert decision["sentence"] in shown
-    assert formats.joules(trial["cost"]) in shown
-    assert formats.joules(trial["energy"]) in shown
-    assert formats.seconds(trial["time"]) in shown
+    assert figures.joules(trial["cost"]) in shown
+    assert figures.joules(trial["energy"]) in shown
+    assert figures.seconds(trial["time"]) in shown
     rows = page.locator("#arms tbody tr").all()
     assert len(rows) == len(decision["arms"])
     for arm, row in zip(decision["arms"], rows, strict=True):
         told = row.inner_text()
         assert str(arm["batch_size"]) in told
         if arm["deviation"] is not None:
-            assert formats.joules(arm["mean_cost"]) in told
+            assert figures.joules(arm["mean_cost"]) in told
         if arm["sampled_cost"] is not None:
-            assert formats.joules(arm["sampled_cost"]) in told
+            assert figures.joules(arm["sampled_cost"]) in told
         assert ("chosen" in told) == (arm["batch_size"] == trial["batch_size"])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from service.dashboard.charts.figure import Axis, Tick
 from service.dashboard.charts.scales import Linear, Scale, spread, steps, whole_steps
-from service.dashboard.formats import MINUS, count, percent
+from service.views.figures import MINUS, count, percent
 
 Units = tuple[tuple[float, str], ...]
 

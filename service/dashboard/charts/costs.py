@@ -8,8 +8,8 @@ from service.dashboard.charts.axes import ENERGY, measured, sizes
 from service.dashboard.charts.cells import results, thinned
 from service.dashboard.charts.figure import Bar, Figure, Frame, Key, Mark, Note, Path, Point, Shape
 from service.dashboard.charts.scales import Linear, Log2, around
-from service.dashboard.formats import count, joules, percent
 from service.store.series import Cell, Series
+from service.views.figures import count, joules, percent
 from service.views.shapes import BatchSizeView, JobView
 
 MOST_DOTS = 1_500

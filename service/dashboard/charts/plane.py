@@ -8,7 +8,7 @@ from core.front import choices_over_eta, pareto_front
 from service.dashboard.charts.axes import ENERGY, TIME, measured
 from service.dashboard.charts.figure import Figure, Frame, Key, Mark, Note, Path, Point, Shape, polyline
 from service.dashboard.charts.scales import Linear, around
-from service.dashboard.formats import joules, seconds
+from service.views.figures import joules, seconds
 from service.views.shapes import JobView
 
 FRAME = Frame(340.0)

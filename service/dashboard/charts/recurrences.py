@@ -8,8 +8,8 @@ from service.dashboard.charts.axes import ENERGY, measured, numbers
 from service.dashboard.charts.cells import put_together, results, savings
 from service.dashboard.charts.figure import Figure, Frame, Key, Mark, Path, Point, Shape, area, polyline
 from service.dashboard.charts.scales import Linear, around
-from service.dashboard.formats import joules, percent
 from service.store.series import Cell, Series
+from service.views.figures import joules, percent
 from service.views.shapes import JobView
 
 FRAME = Frame(260.0)

@@ -7,8 +7,8 @@ from service.dashboard.charts.axes import numbers, percents
 from service.dashboard.charts.cells import put_together, shares
 from service.dashboard.charts.figure import Bar, Figure, Frame, Key, Shape
 from service.dashboard.charts.scales import Linear
-from service.dashboard.formats import count, percent
 from service.store.series import Series
+from service.views.figures import count, percent
 from service.views.shapes import JobView
 
 COLUMNS = 40

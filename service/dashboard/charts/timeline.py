@@ -10,8 +10,8 @@ from service.dashboard.charts.axes import APART, numbers
 from service.dashboard.charts.cells import Phase, phases, put_together
 from service.dashboard.charts.figure import Axis, Bar, Figure, Frame, Key, Mark, Note, Point, Shape, Tick
 from service.dashboard.charts.scales import Linear, Rows, spread
-from service.dashboard.formats import count
 from service.store.series import Cell, Series
+from service.views.figures import count
 from service.views.shapes import JobView
 
 MOST_SINGLE = 120

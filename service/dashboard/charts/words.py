@@ -2,8 +2,8 @@
 
 from core.records import TrialStatus
 from service.dashboard.charts.figure import Key, Shape
-from service.dashboard.formats import count
 from service.store.series import Cell, Series
+from service.views.figures import count
 
 SHAPES = {"converged": Shape.DOT, "unconverged": Shape.RING, "failed": Shape.CROSS, "running": Shape.TRIANGLE}
 """The shape of a trial by its ending."""

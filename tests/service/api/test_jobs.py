@@ -123,7 +123,7 @@ def test_savings_are_told_with_their_figures(http: httpx.Client, population: dic
     assert saved["energy"] == pytest.approx(7 * 15_000.0 - spent)
     assert saved["time"] == pytest.approx(7 * 75.0 - spent / 200)
     assert saved["cost"] == pytest.approx(7 * 15_000.0 - spent)
-    for words in ("7 trainings converged", "batch size 16", "15.0 kJ", "75.0 s", "eta_knob 0.5"):
+    for words in ("7 trainings converged", "batch size 16", "15.0 kJ", "1 min 15 s", "eta_knob 0.5"):
         assert words in saved["how"]
 
 

@@ -61,6 +61,7 @@ def test_an_output_without_such_characters_gets_plain_ones(ask_program: Run) -> 
     done = ask_program("jobs", "show", LEARNED, PYTHONIOENCODING="ascii")
     assert done.code == 0, done.err
     assert done.out.isascii()
+    assert "\\u" not in done.out
     assert re.search(r"\|-*o-*\|", done.out)
 
 

@@ -16,7 +16,7 @@ from service.dashboard.charts.recurrences import recurrences_figure, savings_fig
 from service.dashboard.charts.share import COLOURS, shares_figure
 from service.dashboard.charts.timeline import timeline_figure
 from service.dashboard.eta import eta_view, spots_of
-from service.dashboard.formats import joules
+from service.views.figures import joules
 from tests.service.dashboard.histories import History, histories, series_of, specification, trial_of, view_of
 
 ABSOLUTE = re.compile(r"[ML](-?[\d.e+-]+) (-?[\d.e+-]+)")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from service.dashboard.formats import joules
+from service.views.figures import joules
 from tests.service.talk import Api
 
 FIGURES = ["costs", "recurrences", "savings", "timeline", "shares", "plane"]

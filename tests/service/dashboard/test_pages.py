@@ -123,9 +123,9 @@ def test_savings_and_costs_are_those_of_the_trials(visitor: httpx.Client, api: A
     assert api.run(job_id, energy=10_000.0, time=50.0)["batch_size"] == 32
     page = visitor.get("/?prefix=saving-").text
     # Two trainings at 40 kJ and 100 s would have taken 80 kJ and 200 s.
-    assert re.search(r'<strong class="good">38 %</strong>\s*<span class="muted">30 kJ, 50 s</span>', page)
-    assert "the latest that converged cost 10 kJ" in page
-    assert "the default batch size 40 kJ" in page
+    assert re.search(r'<strong class="good">38 %</strong>\s*<span class="muted">30.0 kJ, 50.0 s</span>', page)
+    assert "the latest that converged cost 10.0 kJ" in page
+    assert "the default batch size 40.0 kJ" in page
     assert re.search(r"<strong>32</strong>\s*<span[^>]*>default 16<", page)
 
 

@@ -28,8 +28,8 @@ def test_the_cheapest_is_lowest_and_the_last_is_rightmost() -> None:
     assert line.lost == "M41 23v4"
     assert line.usual == 3.0
     assert line.words == (
-        "Of the last 4 trials the latest that converged cost 2 J; all that did cost 1 J to 3 J; "
-        "the default batch size 3 J; 1 failed or did not converge."
+        "Of the last 4 trials the latest that converged cost 2.00 J; all that did cost 1.00 J to 3.00 J; "
+        "the default batch size 3.00 J; 1 failed or did not converge."
     )
 
 
