@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENT := build/client/check
 TRAINING := build/training
+CHECKOV := build/checkov
 BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs test-browser screenshots clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs test-browser screenshots test-deploy clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +38,10 @@ test-benchmarks: $(VENV)/.installed $(TRAINING)/.installed
 # That every block of the documentation runs and prints what is shown, and that the site is built.
 test-docs: $(VENV)/.docs
 	$(BIN)/python -m pytest tests/docs
+
+# As root: what is in deploy/, rehearsed with a Docker engine, a systemd and an nginx of its own, and read by Checkov.
+test-deploy: $(VENV)/.installed $(CHECKOV)/.installed
+	$(BIN)/python -m pytest tests/deploy/rehearsal
 
 # With the reference's own client, which is installed from the registry into build/reference.
 test-reference: $(VENV)/.installed
@@ -109,6 +114,11 @@ docs: $(VENV)/.docs
 $(CLIENT)/.installed: client/pyproject.toml
 	$(PYTHON) -m venv --clear $(CLIENT)
 	$(CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --editable './client[check]'
+	@touch $@
+
+$(CHECKOV)/.installed:
+	$(PYTHON) -m venv --clear $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
 # PyTorch and the frameworks on it, in an environment of their own with the client.

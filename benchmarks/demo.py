@@ -116,7 +116,7 @@ def _demonstrate(service: Service, workloads: list[Workload], plan: Plan) -> Non
 async def _train_all(
     service: Service, workloads: list[Workload], plan: Plan, console: Console
 ) -> tuple[list[Story], list[JobView]]:
-    """Train every workload, some of them at the same time; return what they did, and what is known of them."""
+    """Train every workload, some at the same time; return what they did, and what is known of them."""
     console.print(
         f"{len(workloads)} workloads train {plan.recurrences} times each, against {service.url}. "
         "What fails or is stopped early is repeated, and paid for. "

@@ -144,7 +144,8 @@ async def statements_of(client: httpx.AsyncClient, pages: Mapping[str, list[str]
 @asynccontextmanager
 async def within(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Answer requests in this process, where statements can be counted."""
-    app = create_app(await asyncio.to_thread(open_database, url), 100, 60, LOCAL)
+    database = await asyncio.to_thread(open_database, url)
+    app = create_app(database, LOCAL, queue_limit=100, key_seconds=60, event_seconds=86400, listener_limit=10)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

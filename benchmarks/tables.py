@@ -12,9 +12,10 @@ from rich.text import Text
 
 from benchmarks.recurring import Story
 from benchmarks.workloads import Spending
+from service.commands.quantities import NONE
+from service.views.figures import joules, seconds
 from service.views.shapes import JobView
 
-NONE = "-"
 HALF_WIDTH = NormalDist().inv_cdf(0.975)
 """Of a central 95 % interval, in standard deviations."""
 
@@ -73,7 +74,7 @@ def _savings_rows(story: Story, eta: float, last: int) -> Iterator[tuple[str | T
             f"default {workload.default_batch_size}",
         ),
         ("energy", "time", "cost"),
-        (joules, duration, joules),
+        (joules, seconds, joules),
         measures(story.spent(recurrences)),
         measures(story.spent(last)),
         measures(workload.expected(workload.default_batch_size)),
@@ -124,20 +125,3 @@ def arms_table(story: Story, arms: list[Arm], eta: float) -> Table | Text:
             notes.get(arm.batch_size, ""),
         )
     return table
-
-
-def joules(amount: float) -> str:
-    """Return an amount of energy in a unit that suits it."""
-    return _scaled(amount, (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3), ("J", 1.0)))
-
-
-def duration(seconds: float) -> str:
-    """Return a time in a unit that suits it."""
-    return _scaled(seconds, (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)))
-
-
-def _scaled(amount: float, units: tuple[tuple[str, float], ...]) -> str:
-    """Return an amount to three digits, in the first unit that it fills, or in the last."""
-    unit, size = next((unit for unit in units if amount >= unit[1]), units[-1])
-    decimals = max(0, 3 - len(str(int(amount / size))))
-    return f"{amount / size:.{decimals}f} {unit}"

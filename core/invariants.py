@@ -14,6 +14,7 @@ from core.kernels import stream
 from core.mending import is_sound
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums
+from core.tally_invariants import tally_findings
 
 
 class Kept(Struct, frozen=True):
@@ -34,6 +35,7 @@ def audit(kept: Kept) -> Iterator[Finding]:
     for trial in kept.trials:
         yield from _of_trial(kept, trial)
     yield from _of_leases(kept)
+    yield from tally_findings(kept.job, kept.trials)
     counted = counted_trials(kept)
     yield from _of_stage(kept, counted)
     yield from _of_lowest_cost(kept, counted)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from service import serving
+from service.commands.examples import examples
 from service.exposure import Exposure, exposure_of
 from service.logs import Format, Level, Logs
 from service.options import HostName, Refused, database_url, refusals_said
@@ -22,7 +23,14 @@ from service.workers import Workers
 log = logging.getLogger("batchbandit.serving")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "batchbandit serve",
+        "batchbandit serve --host 0.0.0.0 --tls-certificate chain.pem --tls-key key.pem",
+        "batchbandit serve --workers 4 --database-url postgresql+asyncpg://HOST/DATABASE",
+        has_codes=True,
+    )
+)
 @click.option(
     "--host",
     envvar="BATCHBANDIT_HOST",
@@ -75,6 +83,15 @@ log = logging.getLogger("batchbandit.serving")
     show_default=True,
     show_envvar=True,
     help="How long the first answer to a call with an Idempotency-Key is kept.",
+)
+@click.option(
+    "--event-seconds",
+    envvar="BATCHBANDIT_EVENT_SECONDS",
+    type=click.FloatRange(1, 366 * 86400),
+    default=86400.0,
+    show_default=True,
+    show_envvar=True,
+    help="How long it is kept what has happened, for listeners that come again.",
 )
 @click.option(
     "--connection-limit",
@@ -160,6 +177,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
     workers: int,
     drain_seconds: float,
     key_seconds: float,
+    event_seconds: float,
     allowed_hosts: tuple[str, ...],
     insecure: bool,
     tls_certificate: str | None,
@@ -185,6 +203,7 @@ def serve(  # noqa: PLR0913  (the options of the command)
             queue_limit,
             drain_seconds,
             key_seconds,
+            event_seconds,
             exposure,
             certificate,
             msgspec.convert(limits, Limits),

@@ -32,6 +32,8 @@ SHUTDOWN_SECONDS = 10
 """How long the last answers may take."""
 DATABASE_SECONDS = 8
 """How much of that the database has, before those who wait for it are told that they waited in vain."""
+MOST_LISTENERS = 1000
+"""To what happens; where fewer connections may be open, half of those."""
 TICK_SECONDS = 0.1
 """Between two looks at clients that take too long."""
 OTHER_FILES = 100
@@ -51,14 +53,16 @@ class Settings(Struct, frozen=True):
 
     ``queue_limit`` requests may wait for the database; for ``drain_seconds`` after SIGTERM ``/readyz`` is 503
     while all else goes on, so that balancers look elsewhere first. For ``key_seconds`` a call that comes
-    again with its ``Idempotency-Key`` is answered as it was first. With a ``certificate`` it speaks TLS.
-    ``limits`` are those of the clients; ``logs`` says how to log.
+    again with its ``Idempotency-Key`` is answered as it was first; for ``event_seconds`` it is kept what has
+    happened. With a ``certificate`` it speaks TLS. ``limits`` are those of the clients; ``logs`` says how to
+    log.
     """
 
     database_url: str
     queue_limit: int
     drain_seconds: float
     key_seconds: float
+    event_seconds: float
     exposure: Exposure
     certificate: Certificate | None = None
     limits: Limits = Limits()
@@ -112,6 +116,8 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Let go of clients that take too long; stop when the time is up."""
         self._clients.expire(asyncio.get_running_loop().time())
+        if self._app.state.is_draining:
+            self._app.state.audience.leave()
         if time.monotonic() >= self._stops_at:
             self._stops_at = float("inf")
             super().handle_exit(signal.SIGTERM, None)
@@ -120,6 +126,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what was accepted, without the database where it takes too long."""
         self._clients.stop()
+        self._app.state.audience.leave()
         loop = asyncio.get_running_loop()
         giving_up = loop.call_later(DATABASE_SECONDS, self._give_up)
         expiring = asyncio.create_task(self._expire(), name="clients")
@@ -143,7 +150,15 @@ def serve(database: ServedDatabase, listener: socket.socket, settings: Settings)
     """Serve an open database on a socket that listens until SIGTERM or SIGINT; close the database."""
     clients = Clients(within_open_files(settings.limits))
     tracing = tracing_wanted()
-    app = create_app(database, settings.queue_limit, settings.key_seconds, settings.exposure, tracing)
+    app = create_app(
+        database,
+        settings.exposure,
+        queue_limit=settings.queue_limit,
+        key_seconds=settings.key_seconds,
+        event_seconds=settings.event_seconds,
+        listener_limit=min(MOST_LISTENERS, max(1, clients.connection_limit // 2)),
+        tracing=tracing,
+    )
     server = DrainingServer(app, clients, settings)
     # From here on, also while it starts; and uvicorn raises the signal once more when all is done.
     for stop in (signal.SIGTERM, signal.SIGINT):

@@ -5,11 +5,9 @@ Runs where the service is installed: ``python -m benchmarks.training.chances``, 
 
 import argparse
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,71 +15,12 @@ from msgspec import Struct
 
 from benchmarks.training.findings import NEAR, Curves, excess, findings, most_chosen
 from benchmarks.training.plans import BETA, ETA, FULL, MAX_POWER, SHORT, Plan
-from core import zeus
-from core.decisions import settle
 from core.errors import NoBatchSizeLeft
-from core.history import history_of
-from core.needs import Arms, BatchSizes, Explorations, Results, Stored
-from core.records import Arm, Job, Report, Stage, Trial, TrialType
+from core.records import Job, Stage
 from core.streams import seeded
+from service.simulation.pipelines import Epoch, Pipeline
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = 10
-
-
-class Pipeline:
-    """A job that recurs, with its history; ``seeds`` are those of its trainings, one after the other."""
-
-    def __init__(self, plan: Plan, mab_seed: int, seeds: Sequence[int]) -> None:
-        self.job = _job(plan, mab_seed)
-        self.seeds = seeds
-        self.trials: list[Trial] = []
-        self.arms: dict[int, Arm] = {}
-        self._plan = plan
-
-    def answer(self, need: Stored) -> object:
-        """Answer what a decision needs to know."""
-        match need:
-            case BatchSizes():
-                return self._plan.batch_sizes
-            case Arms():
-                return dict(sorted(self.arms.items()))
-            case Explorations():
-                found = defaultdict(list)
-                for trial in self.trials:
-                    if trial.type is TrialType.EXPLORATION:
-                        found[trial.batch_size].append(trial)
-                return found
-            case Results():
-                return history_of(trial for trial in self.trials if trial.batch_size == need.batch_size)
-        raise AssertionError(need)  # nothing else is needed by few results, one at a time
-
-    def recur(self, curves: Curves) -> None:
-        """Train once more, as the curve of the batch size and the seed goes, until told to stop."""
-        suggested = self._settled(zeus.suggest(self.job, NOW))
-        self.job = suggested.job
-        self.arms.update((arm.batch_size, arm) for arm in suggested.born)
-        trial = suggested.trial
-        curve = curves[trial.batch_size][self.seeds[len(self.trials)]]
-        for epoch, metric in enumerate(curve, 1):
-            spent = self._plan.declared(trial.batch_size, epoch)
-            report = Report(
-                trial.job_id, trial.batch_size, trial.trial_number, spent.seconds, spent.joules, metric, epoch
-            )
-            reported = self._settled(zeus.report(self.job, trial, report, NOW))
-            self.job = reported.job or self.job
-            trial = reported.trial or trial
-            if reported.verdict.stop_train:
-                break
-        self.trials.append(trial)
-        if reported.arm is not None:
-            self.arms[trial.batch_size] = reported.arm
-
-    def _settled(self, decision: Any) -> Any:  # noqa: ANN401  (a suggestion or a report)
-        [outcome] = settle([decision], lambda wanted: [self.answer(need) for need in wanted])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
 
 
 class Chances(Struct, frozen=True):
@@ -130,10 +69,17 @@ def _ended(plan: Plan, curves: Curves, mab_seed: int, *, is_shuffled: bool) -> i
         for _ in range(rounds)
         for seed in (rng.permutation(plan.seeds) if is_shuffled else range(plan.seeds))
     ]
-    pipeline = Pipeline(plan, mab_seed, seeds)
+    pipeline = Pipeline(_job(plan, mab_seed), plan.batch_sizes)
+
+    def train(batch_size: int) -> Iterator[Epoch]:
+        curve = curves[batch_size][seeds[len(pipeline.trials)]]
+        for epoch, metric in enumerate(curve, 1):
+            spent = plan.declared(batch_size, epoch)
+            yield Epoch(epoch, spent.seconds, spent.joules, metric)
+
     try:
         for _ in range(plan.recurrences):
-            pipeline.recur(curves)
+            pipeline.recur(train)
     except NoBatchSizeLeft:
         return None
     return most_chosen([trial.batch_size for trial in pipeline.trials[-LAST:]])

@@ -5,7 +5,8 @@ import shlex
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from docs.site.schemas import Schema, example_of, members, said
+from docs.site.examples import answers_of, body_of, parameter_of
+from docs.site.schemas import Schema, members, said
 from service.web.openapi import described
 from service.web.routes import Resource, guarded, routes
 
@@ -20,6 +21,7 @@ def calls() -> str:
     for path, methods in document["paths"].items():
         for method, call in methods.items():
             lines += _call(method.upper(), path, call, roles)
+            lines += [*_example(method.upper(), path, call, document), ""]
     lines += ["## Bodies", ""]
     for name, schema in document["components"]["schemas"].items():
         lines += [f"### {name}", "", *_text(schema.get("description", "")), *_body(schema), ""]
@@ -50,13 +52,14 @@ def _call(method: str, path: str, call: Schema, roles: dict[str, str]) -> list[s
         lines += [f"*Body.* {said(content['schema'])}", ""]
     lines += ["| answer | body | |", "| --- | --- | --- |"]
     lines += [_answer(status, answer) for status, answer in sorted(call["responses"].items())]
-    return [*lines, "", *_example(method, path, call, content), ""]
+    return [*lines, ""]
 
 
 def _parameter(parameter: Schema) -> str:
     """Return the row of a parameter."""
     schema = parameter["schema"]
-    told = [parameter.get("description", ""), "required" if parameter.get("required") else ""]
+    description = " ".join((parameter.get("description") or schema.get("description", "")).split())
+    told = [description.removesuffix("."), "required" if parameter.get("required") else ""]
     if "default" in schema:
         told.append(f"default `{schema['default']}`")
     return f"| `{parameter['name']}` | {parameter['in']} | {said(schema)} | {'; '.join(filter(None, told))} |"
@@ -71,11 +74,11 @@ def _answer(status: str, answer: Schema) -> str:
     return f"| {status} | {kinds} | {answer['description']}{f' ({headers})' if headers else ''} |"
 
 
-def _example(method: str, path: str, call: Schema, content: Schema) -> list[str]:
-    """Return an example of a call, as one would type it, and what comes of it."""
+def command_of(method: str, path: str, call: Schema) -> str:
+    """Return an example of a call, as one would type it."""
     query = {}
     for parameter in call.get("parameters", ()):
-        value = example_of(parameter)
+        value = parameter_of(parameter)
         if value is None:
             continue
         if parameter["in"] == "path":
@@ -84,15 +87,19 @@ def _example(method: str, path: str, call: Schema, content: Schema) -> list[str]
             query[parameter["name"]] = value
     url = f"{ADDRESS}{path}{f'?{urlencode(query)}' if query else ''}"
     command = ["curl", *([] if method == "GET" else ["-X", method]), url]
-    body = example_of(content)
+    body = body_of(call.get("requestBody", {}).get("content", {}).get("application/json", {}))
     if body is not None:
         command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
-    lines = ["```sh", shlex.join(command), "```"]
+    return shlex.join(command)
+
+
+def _example(method: str, path: str, call: Schema, document: Schema) -> list[str]:
+    """Return an example of a call, and of what comes of it."""
+    lines = ["```sh", command_of(method, path, call), "```"]
     for status, answer in sorted(call["responses"].items()):
-        for kind, shown in answer.get("content", {}).items():
-            example = example_of(shown)
-            if status.startswith("2") and example is not None:
-                lines += ["", f"{status}:", "", *_shown(kind, example)]
+        for kind, content in answer.get("content", {}).items():
+            for example in answers_of(content, document) if status.startswith("2") else ():
+                lines += ["", *_shown(kind, example)]
     return lines
 
 

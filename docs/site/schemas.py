@@ -56,17 +56,11 @@ def members(schema: Schema) -> list[str]:
     rows = ["| member | type | default |", "| --- | --- | --- |"]
     for name, member in schema.get("properties", {}).items():
         default = (
-            "required" if name in required else f"`{json.dumps(member['default'])}`" if "default" in member else ""
+            "required"
+            if name in required
+            else f"`{json.dumps(member['default'])}`"
+            if "default" in member
+            else ""
         )
         rows.append(f"| `{name}` | {said(member) or 'anything'} | {default} |")
     return rows
-
-
-def example_of(content: Schema) -> Any:  # noqa: ANN401  (JSON)
-    """Return the example of a body or a parameter, None where it has none."""
-    if "example" in content:
-        return content["example"]
-    examples = content.get("examples") or content.get("schema", {}).get("examples")
-    if isinstance(examples, dict):
-        return next(iter(examples.values()))["value"]
-    return examples[0] if examples else None

@@ -1,4 +1,4 @@
-"""What has to be done when nobody asks: leases run out, first answers have been kept long enough."""
+"""What has to be done when nobody asks: leases run out, and what is kept for a time has been kept for it."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from service.engine import commit
 from service.engine.commands import Expire
 from service.engine.commit import GroupCommit
 from service.errors import ServiceError
-from service.store import reading, writing
+from service.store import feed, reading, writing
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ PAUSE_SECONDS = 2.0
 """Between two looks, by half of it more or less, so that replicas do not look at one time."""
 MOST_JOBS = 256
 MOST_ANSWERS = 1000
+MOST_EVENTS = 1000
 
 
 class Database(commit.Database, Protocol):
@@ -35,9 +36,11 @@ class Database(commit.Database, Protocol):
 
 
 @asynccontextmanager
-async def sweeping(database: Database, engine: GroupCommit, key_seconds: float) -> AsyncIterator[None]:
+async def sweeping(
+    database: Database, engine: GroupCommit, key_seconds: float, event_seconds: float
+) -> AsyncIterator[None]:
     """Sweep again and again, until the context ends."""
-    task = asyncio.create_task(_sweep_forever(database, engine, key_seconds), name="sweeper")
+    task = asyncio.create_task(_sweep_forever(database, engine, key_seconds, event_seconds), name="sweeper")
     try:
         yield
     finally:
@@ -45,11 +48,13 @@ async def sweeping(database: Database, engine: GroupCommit, key_seconds: float) 
         await asyncio.wait([task])
 
 
-async def _sweep_forever(database: Database, engine: GroupCommit, key_seconds: float) -> None:
+async def _sweep_forever(
+    database: Database, engine: GroupCommit, key_seconds: float, event_seconds: float
+) -> None:
     while True:
         try:
             await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  (no secret)
-            while await sweep(database, engine, key_seconds):
+            while await sweep(database, engine, key_seconds, event_seconds):
                 pass
         except ServiceError as error:
             log.warning("the sweep waits: %s", error)
@@ -57,8 +62,8 @@ async def _sweep_forever(database: Database, engine: GroupCommit, key_seconds: f
             log.exception("the sweep failed")
 
 
-async def sweep(database: Database, engine: GroupCommit, key_seconds: float) -> bool:
-    """Fail trials whose leases have run out and drop old answers; tell whether there may be more.
+async def sweep(database: Database, engine: GroupCommit, key_seconds: float, event_seconds: float) -> bool:
+    """Fail trials whose leases have run out and drop what is old; tell whether there may be more.
 
     What is read is found by an index on when it is due: nothing that is not due is looked at.
     """
@@ -70,9 +75,14 @@ async def sweep(database: Database, engine: GroupCommit, key_seconds: float) -> 
         failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failed:
             log.warning("%d of %d jobs could not be looked at: %s", len(failed), len(due), failed[0])
-    now, oldest = await database.read(reading.oldest_answer)
+    now, oldest_answer = await database.read(reading.oldest_answer)
     before = now - timedelta(seconds=key_seconds)
-    is_old = oldest is not None and oldest <= before
-    if is_old:
+    has_old_answers = oldest_answer is not None and oldest_answer <= before
+    if has_old_answers:
         await database.transact(partial(writing.delete_answers, before=before, limit=MOST_ANSWERS))
-    return (len(due) == MOST_JOBS and not failed) or is_old
+    before = now - timedelta(seconds=event_seconds)
+    oldest_event = await database.read(feed.oldest)
+    has_old_events = oldest_event is not None and oldest_event <= before
+    if has_old_events:
+        await database.transact(partial(feed.delete_old, before=before, limit=MOST_EVENTS))
+    return (len(due) == MOST_JOBS and not failed) or has_old_answers or has_old_events

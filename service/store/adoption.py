@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 
 from core.mending import mend
 from service.errors import OpeningError
-from service.store import locking, opening, reading, revision, schema, writing
+from service.store import locking, opening, reading, revision, schema, tallies, writing
 from service.store.backup import back_up_beside
 from service.store.lock import LockFile
 from service.store.postgres import run_once
@@ -35,7 +35,7 @@ def upgrade(database_url: str) -> Upgraded | None:
     """Bring a database of an older release to this one's revision, all or nothing; SQLite after a backup.
 
     Returns:
-        None where the database was at this revision already.
+        None where the database was at this revision already, or at a later one that this release serves too.
 
     Raises:
         OpeningError: The database is in use, or not one of an older release.
@@ -44,7 +44,7 @@ def upgrade(database_url: str) -> Upgraded | None:
 
     def run(connection: Connection) -> Upgraded | None:
         state = revision.state_of(connection)
-        if state is State.CURRENT:
+        if state in revision.SERVED:
             return None
         if state is not State.BEHIND:
             raise OpeningError(f"{opening.name_of(url)} {state.value}; {opening.remedy(state, url)}")
@@ -84,12 +84,23 @@ def adopt(database_url: str, zone: tzinfo | None) -> Adopted:
             )
         locking.claim_tables(connection, revision.REFERENCE_COLUMNS)
         backup = back_up_beside(url)
-        revision.stamp_reference(connection)
-        to_utc(connection, zone)
-        revision.upgrade(connection)
-        return Adopted(backup, mend_jobs(connection))
+        return Adopted(backup, convert(connection, zone))
 
     return _run_exclusively(url, run)
+
+
+def convert(connection: Connection, zone: tzinfo | None) -> int:
+    """Make the tables of the reference ours, its times UTC; return how many results cannot be costed.
+
+    Raises:
+        OpeningError: Something in them cannot be read.
+    """
+    revision.stamp_reference(connection)
+    to_utc(connection, zone)
+    revision.upgrade(connection)
+    failed_trials = mend_jobs(connection)
+    tallies.recount(connection)  # the trials that failed had been counted among the results
+    return failed_trials
 
 
 def _run_exclusively(url: URL, work: Callable[[Connection], T]) -> T:

@@ -24,6 +24,7 @@ class Action(StrEnum):
     PAUSE_JOB = "pause job"
     RESUME_JOB = "resume job"
     DELETE_JOB = "delete job"
+    IMPORT_JOB = "import job"
     CREATE_TOKEN = "create token"  # noqa: S105  (no password)
     REVOKE_TOKEN = "revoke token"  # noqa: S105  (no password)
 

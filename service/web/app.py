@@ -14,6 +14,7 @@ from service.dashboard.pages import Dashboard
 from service.dashboard.refusals import refusal
 from service.engine import admission, census, sweeper
 from service.engine.admission import Admission
+from service.engine.audience import Audience
 from service.engine.census import Census
 from service.engine.commit import GroupCommit
 from service.engine.sharing import Shared
@@ -35,18 +36,23 @@ class Database(sweeper.Database, admission.Database, census.Database, Protocol):
 
 def create_app(
     database: Database,
+    exposure: Exposure,
+    *,
     queue_limit: int,
     key_seconds: float,
-    exposure: Exposure,
+    event_seconds: float,
+    listener_limit: int,
     tracing: Tracing | None = None,
 ) -> Starlette:
     """Make the application that serves a database and closes it at its end.
 
     Args:
         database: Open, at this release's revision.
+        exposure: Who reaches it, and by which names.
         queue_limit: Requests that may wait for the database; one more is answered 503.
         key_seconds: How long the first answer to a call with an ``Idempotency-Key`` is kept.
-        exposure: Who reaches it, and by which names.
+        event_seconds: How long it is kept what has happened.
+        listener_limit: Listeners to what happens; one more is answered 503.
         tracing: What makes spans of what it does, None where nobody wants any.
     """
 
@@ -56,10 +62,12 @@ def create_app(
             async with (
                 Admission(database, queue_limit) as tokens,
                 GroupCommit(database, queue_limit, key_seconds, tracing) as engine,
-                sweeping(database, engine, key_seconds),
+                sweeping(database, engine, key_seconds, event_seconds),
+                Audience(database, tokens, listener_limit) as audience,
             ):
                 app.state.admission = tokens
                 app.state.engine = engine
+                app.state.audience = audience
                 app.state.readiness = Shared(database.check)
                 app.state.census = Census(database)
                 yield

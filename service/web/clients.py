@@ -7,7 +7,13 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Overloaded, ServiceError
-from service.web.limits import BODIES_LIMIT, LAST_PARTING_SECONDS, PARTING_SECONDS, Limits
+from service.web.limits import (
+    BODIES_LIMIT,
+    LAST_PARTING_SECONDS,
+    LAST_READING_SECONDS,
+    PARTING_SECONDS,
+    Limits,
+)
 
 
 class Client(Protocol):
@@ -68,6 +74,7 @@ class Clients:
         """Take no new clients, and wait less for those that are served to hang up."""
         self.is_stopping = True
         self.parting.seconds = LAST_PARTING_SECONDS
+        self.readers.seconds = min(self.readers.seconds, LAST_READING_SECONDS)
 
     def expire(self, now: float) -> None:
         """End the waiting of all that have waited for too long; ``now`` is the loop's time."""

@@ -17,6 +17,9 @@ from service.web.limits import BODY_LIMIT, FRAMED_LIMIT, HEAD_LIMIT, MOST_PIPELI
 from service.web.observation import REQUEST_ID, note_refusal
 from service.web.offers import Unswayed
 
+ENDLESS = "batchbandit.endless"
+"""In the scope of a request whose answer lasts for as long as its client listens."""
+
 
 class Connection(Unswayed):
     """A connection to one client."""
@@ -49,9 +52,12 @@ class Connection(Unswayed):
         self._settle()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
-        """Let a client that has said all have the answers that it is owed, where its side may close alone."""
+        """Let a client that has said all have the answers that it is owed, where its side may close alone.
+
+        One that is owed an answer without end has hung up.
+        """
         self._forget_part()
-        if self._answered is None or self.scheme == "https":
+        if self._answered is None or self.scheme == "https" or ENDLESS in self._answered.scope:
             return False
         if self._refusal is None:
             last = self.pipeline[0][0] if self.pipeline else self._answered

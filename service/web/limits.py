@@ -17,6 +17,9 @@ PARTING_SECONDS = 5.0
 LAST_PARTING_SECONDS = 1.0
 """The same while the service stops; where TLS is spoken, for the client to say that it has seen the end."""
 
+LAST_READING_SECONDS = 5.0
+"""How long, while the service stops, a client may take to take its last answer."""
+
 
 class Limits(Struct, frozen=True):
     """What the clients of a process may take up.

@@ -18,6 +18,7 @@ from service.web import browse, bulk
 from service.web.access import Call, Handler, admit, ensure_direct, needs, public, submit
 from service.web.answers import Answer, answer
 from service.web.decoding import Decoder, check_type, job_id_of, job_of, read_body, trial_of
+from service.web.events import events
 from service.web.export import export
 from service.web.once import once_of
 from service.web.openapi import described
@@ -166,6 +167,7 @@ async def readiness(request: Request) -> Response:
 
 async def measurements(request: Request) -> Response:
     """Give the service's own figures, for Prometheus; those of all workers of the host."""
+    request.user.ensure_reaches("")  # they are of all jobs
     census = request.app.state.census
     await census.refresh()
     return Answer(metrics.exposition(census), media_type=metrics.CONTENT_TYPE_LATEST)
@@ -211,6 +213,7 @@ routes = [
         "/api/v1/jobs/{job_id:path}", Resource(**_shown(browse.job), PATCH=needs(Role.OPERATOR, change))
     ),
     Route("/api/v1/jobs", Resource(**_shown(browse.jobs))),
+    Route("/api/v1/events", Resource(GET=needs(Role.READER, events))),
     Route("/healthz", Resource(GET=public(health), HEAD=public(health))),
     Route("/readyz", Resource(GET=public(readiness), HEAD=public(readiness))),
     # It tells how much is trained and how fast, which is nobody else's business.

@@ -6,15 +6,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
+from service.store.happening import Happening
 from service.views.shapes import DecisionView, JobsView, JobView, TrialsView, TrialView
 from service.web.browse import JobsAsked, TrialsAsked
+from service.web.events import EventsAsked
 from service.web.export import ExportAsked
 from service.web.query import without_none
 
 Described = dict[str, Any]
 Operation = Callable[..., Described]
 
-SHOWN = (JobsView, JobView, TrialsView, TrialView, DecisionView)
+SHOWN = (JobsView, JobView, TrialsView, TrialView, DecisionView, Happening)
 """What they answer with."""
 
 _NO_JOB = {"404": "No such job"}
@@ -43,7 +45,7 @@ def shown(
         return {"get": operation(summary, {"200": ("As of now", schema[body])}, refusals, None, parameters)}
 
     return {
-        "/api/v1/jobs": get("List jobs", JobsView, {"422": listed}, _parameters(JobsAsked)),
+        "/api/v1/jobs": get("List jobs", JobsView, {"422": listed}, parameters_of(JobsAsked)),
         "/api/v1/jobs/{job_id}": get(
             "Show a job: what it is choosing and why, what it has saved, what is wrong",
             JobView,
@@ -54,7 +56,7 @@ def shown(
             "List the trials of a job",
             TrialsView,
             _NO_JOB | {"422": listed},
-            [in_path[0], *_parameters(TrialsAsked)],
+            [in_path[0], *parameters_of(TrialsAsked)],
         ),
         "/api/v1/jobs/{job_id}/trials/{trial_number}": get(
             "Show a trial", TrialView, _NO_TRIAL | {"422": named}, in_path
@@ -63,13 +65,14 @@ def shown(
             "Show why a trial has its batch size", DecisionView, _NO_TRIAL | {"422": named}, in_path
         ),
         "/api/v1/jobs/{job_id}/export": {"get": _export(operation, in_path[0])},
+        "/api/v1/events": {"get": _events(operation, schema[Happening])},
     }
 
 
 def _export(operation: Operation, job_id: Described) -> Described:
     refusals = _NO_JOB | {"422": "An impossible name, or another format", "501": "Parquet is not installed"}
     described = operation(
-        "Send all trials of a job as a file", {}, refusals, None, [job_id, *_parameters(ExportAsked)]
+        "Send all trials of a job as a file", {}, refusals, None, [job_id, *parameters_of(ExportAsked)]
     )
     described["responses"]["200"] = {
         "description": "The trials, the oldest first, each as it is when it is read",
@@ -81,7 +84,29 @@ def _export(operation: Operation, job_id: Described) -> Described:
     return described
 
 
-def _parameters(query: type[Struct]) -> list[Described]:
+def _events(operation: Operation, happening: Described) -> Described:
+    last = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The id of the event to go on from",
+        "schema": {"type": "string"},
+    }
+    described = operation(
+        "What happens to jobs, as an event stream (HTML standard, section 9.2)",
+        {},
+        {"422": "An impossible name or id"},
+        None,
+        [*parameters_of(EventsAsked), last],
+    )
+    described["responses"]["200"] = {
+        "description": "Events, each with an id, its kind and, as data, what happened",
+        "content": {"text/event-stream": {"schema": happening}},
+    }
+    return described
+
+
+def parameters_of(query: type[Struct]) -> list[Described]:
     """Return the parameters that a query may have."""
     return [_parameter(field) for field in structs.fields(query)]
 

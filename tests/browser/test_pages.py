@@ -59,7 +59,7 @@ def test_the_list_shows_what_the_api_does(open_page: Open, filled: Filled, http:
         assert job["activity"].capitalize() in shown
         assert {"Pruning": "Pruning", "MAB": "Bandit"}[job["stage"]] in shown
         if job["best_batch_size"] is not None:
-            assert formats.count(job["best_batch_size"]) in shown
+            assert str(job["best_batch_size"]) in shown
         if job["problem"]:
             assert job["problem"]["trouble"].capitalize() in shown
             assert job["problem"]["sentence"] in shown
@@ -80,7 +80,7 @@ def test_a_trial_shows_what_the_api_does(
     decision = http.get(f"{path}/decision").raise_for_status().json()
     page = open_page(of_trial(filled.learned, number))
     shown = page.locator("main").inner_text()
-    assert f"batch size {formats.count(trial['batch_size'])}" in shown
+    assert f"batch size {trial['batch_size']}" in shown
     assert decision["sentence"] in shown
     assert formats.joules(trial["cost"]) in shown
     assert formats.joules(trial["energy"]) in shown
@@ -89,7 +89,7 @@ def test_a_trial_shows_what_the_api_does(
     assert len(rows) == len(decision["arms"])
     for arm, row in zip(decision["arms"], rows, strict=True):
         told = row.inner_text()
-        assert formats.count(arm["batch_size"]) in told
+        assert str(arm["batch_size"]) in told
         if arm["deviation"] is not None:
             assert formats.joules(arm["mean_cost"]) in told
         if arm["sampled_cost"] is not None:

@@ -1,4 +1,4 @@
-"""The fenced blocks of the documentation: their languages, their commands, and what commands are shown to print."""
+"""The fenced blocks of the documentation: their languages, commands, and what these are shown to print."""
 
 import re
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ RUN = {"sh", "console", "python", "json", "sql"}
 """Languages of blocks that are run, or held against what a block before them has printed."""
 DATA = {"yaml", "toml"}
 """Languages of files that are shown: not run, and so marked."""
-SHOWN = {"text"}
-"""Languages of blocks in which there is nothing to run."""
+SHOWN = {"text", "{toctree}", "{eval-rst}"}
+"""Languages of blocks in which there is nothing to run; what is in braces is for the site's builder."""
 MARK = re.compile(r"<!-- not run: (\S.*?) -->\s*", re.DOTALL)
 """What stands before a block that cannot run here, with the reason."""
 CONSOLE = re.compile(r"^\$ (?P<commands>(?:.*\\\n)*.*\n)(?P<printed>(?:(?!\$ ).*\n)*)", re.MULTILINE)
@@ -63,7 +63,8 @@ class Step(Struct, frozen=True):
 def blocks_of(page: str, text: str | None = None) -> list[Block]:
     """Return the fenced blocks of a page, in their order."""
     tokens = MarkdownIt().parse((ROOT / page).read_text(encoding="utf-8") if text is None else text)
-    found, mark = [], None
+    found: list[Block] = []
+    mark: re.Match[str] | None = None
     for token in tokens:
         if token.type == "fence":
             line = token.map[0] + 1 if token.map else 0
@@ -76,8 +77,8 @@ def blocks_of(page: str, text: str | None = None) -> list[Block]:
 def steps_of(block: Block) -> Iterator[Step]:
     """Split a block of a shell into commands and what they print.
 
-    In a ``console`` block commands have a ``$`` before them, and what follows is printed. In an ``sh`` block, so
-    that it can be copied whole, what a command prints stands right below it behind a ``#``.
+    In a ``console`` block commands have a ``$`` before them, and what follows is printed. In an ``sh`` block,
+    so that it can be copied whole, what a command prints stands right below it behind a ``#``.
     """
     pattern = CONSOLE if block.language == "console" else SHELL
     for match in pattern.finditer(block.text):
@@ -97,7 +98,7 @@ def tidy(text: str) -> str:
 
 
 def fits(shown: object, had: object) -> bool:
-    """Tell whether JSON is what is shown, in which ``"..."`` stands for anything, as a member for any others."""
+    """Tell whether JSON is as shown, where ``"..."`` stands for anything, as a member for any others."""
     if shown == "...":
         return True
     if isinstance(shown, dict) and isinstance(had, dict):

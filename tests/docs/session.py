@@ -1,4 +1,4 @@
-"""A shell in a folder of its own, with a service beside it: where the blocks of a page run one after the other."""
+"""A shell in a folder of its own, with a service beside it: where the blocks of a page run in order."""
 
 import asyncio
 import json
@@ -20,9 +20,9 @@ from benchmarks.server import free_port
 from tests.conftest import ROOT
 from tests.docs.blocks import Block, fits, looks_like, steps_of
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds that one step may take."""
-START_LIMIT = 30.0
+START_LIMIT = 60.0
 """Seconds until a service must be ready."""
 DONE = "the-step-is-over"
 SERVE = re.compile(r"^batchbandit serve\b.*(\n +.*)*$")
@@ -34,7 +34,7 @@ POSTGRES = re.compile(r"postgresql\+asyncpg://[^\s'\"]+")
 class Session:
     """A page's shell. Its service serves ``batchbandit.db`` in its folder unless the page starts another one.
 
-    Where the documentation says port 8000 it is a free port, and where it names a Postgres it is the tests' own.
+    Where the documentation says port 8000 it is a free port, where it names a Postgres it is the tests' own.
     """
 
     def __init__(self, folder: Path, new_postgres_url: Callable[[], str]) -> None:
@@ -47,8 +47,6 @@ class Session:
         self._is_serving = False
         self._printed = ""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBANDIT_")}
-        # As at a terminal, where curl shows no progress; and what is refused is not passed over.
-        Path(folder, ".curlrc").write_text("silent\nshow-error\nfail-with-body\n", encoding="utf-8")
         self._shell = subprocess.Popen(
             ["bash", "-eu", "-o", "pipefail"],  # noqa: S607  (the reader's own)
             stdin=subprocess.PIPE,
@@ -79,12 +77,15 @@ class Session:
         if block.language == "json":
             assert fits(json.loads(block.text), json.loads(self._printed)), self._printed
         elif block.language == "python":
-            Path(self._folder, "block.py").write_text(block.text, encoding="utf-8")
+            Path(self._folder, "block.py").write_text(self._meant(block.text), encoding="utf-8")
             self._do("python block.py")
         elif block.language == "sql":
             self._printed = asyncio.run(answered(self._postgres_url, block.text))
         else:
             for step in steps_of(block):
+                # As at a terminal, where curl shows no progress. What is refused fails unless it is shown.
+                lines = ["silent", "show-error", *(["fail-with-body"] if step.output is None else [])]
+                Path(self._folder, ".curlrc").write_text("\n".join(lines), encoding="utf-8")
                 self._take(step.commands)
                 more = "..." if SERVE.match(step.commands.strip()) else ""  # a service goes on telling
                 assert step.output is None or looks_like(step.output + more, self._printed), self._printed
@@ -112,9 +113,9 @@ class Session:
 
     def _serve(self, command: str) -> None:
         """Start a service instead of the one before; return once it is ready."""
-        self._do("if [ -n \"$(jobs -p)\" ]; then kill $(jobs -p) && wait; fi")
+        self._do('if [ -n "$(jobs -p)" ]; then kill $(jobs -p) && wait; fi')
         self._is_serving = True
-        self._do(f"{command.split('  #')[0]} > serve.log 2>&1 &")
+        self._do(f"{command.partition('  #')[0]} > serve.log 2>&1 &")
         log = self._folder / "serve.log"
         deadline = time.monotonic() + START_LIMIT
         with httpx.Client(trust_env=False) as client:

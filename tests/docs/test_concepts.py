@@ -26,7 +26,13 @@ BATCH_SIZES = (32, 64, 128, 256, 512)
 POWER = 200.0
 """Watts that the job of the page takes, of the 300 that it may."""
 ROUNDS = (
-    {32: (484_000, False), 64: (240_000, True), 128: (250_000, True), 256: (230_000, True), 512: (300_000, False)},
+    {
+        32: (484_000, False),
+        64: (240_000, True),
+        128: (250_000, True),
+        256: (230_000, True),
+        512: (300_000, False),
+    },
     {64: (248_000, True), 128: (256_000, True), 256: (242_000, True)},
 )
 """By round and batch size, the cost of a training in joules, and whether it converged."""
@@ -74,7 +80,7 @@ def trial_of(number: int, batch_size: int, cost: float, *, converged: bool) -> T
 
 
 def explored(job: Job) -> tuple[list[int], dict[int, list[Trial]]]:
-    """Walk through the pruning stage; return the batch sizes in the order in which they were tried, and trials."""
+    """Walk through the pruning stage; return the batch sizes in the order of the walk, and their trials."""
     order: list[int] = []
     seen: dict[int, list[Trial]] = {}
     while isinstance(step := walk(job, BATCH_SIZES, seen), Explore):
@@ -99,7 +105,10 @@ def test_the_job_of_the_page_is_that_of_the_test(job: Job) -> None:
 
 def test_the_cost(job: Job) -> None:
     cost = cost_of(job, 1000.0, 200_000.0)
-    assert f"1,000 s that took 200,000 J costs 0.5 · 200,000 + 0.5 · 300 · 1,000 = {thousands(cost)} J" in CONCEPTS
+    assert (
+        f"1,000 s that took 200,000 J costs 0.5 · 200,000 + 0.5 · 300 · 1,000 = {thousands(cost)} J"
+        in CONCEPTS
+    )
 
 
 def test_the_early_stop(job: Job) -> None:
@@ -140,13 +149,16 @@ def test_the_posteriors(job: Job) -> None:
         bounds = interval(-arm.param_mean, arm.param_precision)
         assert bounds is not None
         low, high = map(thousands, bounds)
-        told = f"| {thousands(-arm.param_mean)} | {thousands(arm.param_precision**-0.5)} | {low} … {high} | {chance:.1%}"
-        assert f"| {arm.batch_size} {told.replace('%', ' %')} |" in CONCEPTS
+        likely, deviation = thousands(-arm.param_mean), thousands(arm.param_precision**-0.5)
+        told = f"| {arm.batch_size} | {likely} | {deviation} | {low} … {high} | {100 * chance:.1f} % |"
+        assert told in CONCEPTS
 
 
 def test_the_posterior_with_a_prior() -> None:
     rewards, prior_mean, prior_precision = np.array([-3.0, -5.0, -1.0]), -10.0, 0.25
-    mean, precision, _ = posterior.fit(rewards, np.array([0, 3]), np.array([prior_mean]), np.array([prior_precision]))
+    mean, precision, _ = posterior.fit(
+        rewards, np.array([0, 3]), np.array([prior_mean]), np.array([prior_precision])
+    )
     rho = 1 / ((rewards - rewards.mean()) ** 2).mean()
     assert precision[0] == pytest.approx(prior_precision + 3 * rho)
     assert mean[0] == pytest.approx((prior_precision * prior_mean + rho * rewards.sum()) / precision[0])
@@ -159,10 +171,14 @@ def test_the_savings(job: Job) -> None:
             job = counted(job, replace(trial, status=TrialStatus.DISPATCHED), trial, NOW)
     young = savings_of(job)
     assert young is not None
-    assert f"took {thousands(job.spent_time)} s and {thousands(job.spent_energy)} J, and six of them" in CONCEPTS
+    assert (
+        f"took {thousands(job.spent_time)} s and {thousands(job.spent_energy)} J, and six of them" in CONCEPTS
+    )
     assert job.num_converged == 6
     usual = f"takes {thousands(young.default_time)} s and {thousands(young.default_energy)} J on average"
-    whole = f"six times that {thousands(6 * young.default_time)} s and {thousands(6 * young.default_energy)} J"
+    whole = (
+        f"six times that {thousands(6 * young.default_time)} s and {thousands(6 * young.default_energy)} J"
+    )
     assert f"{usual}, {whole}" in CONCEPTS
     assert f"So far {thousands(young.time)} s and {thousands(young.energy)} J were saved" in CONCEPTS
     for number in range(9, 109):
@@ -181,7 +197,9 @@ def told(saved: Savings | None) -> str:
 
 def test_the_rules() -> None:
     table = CONCEPTS.split("| rule | stage |")[1].split(" ## ")[0]
-    rules = {rule for cell in re.findall(r"\| ((?:`\w+`(?:, )?)+) \|", table) for rule in re.findall(r"\w+", cell)}
+    rules = {
+        rule for cell in re.findall(r"\| ((?:`\w+`(?:, )?)+) \|", table) for rule in re.findall(r"\w+", cell)
+    }
     assert rules == {str(rule) for rule in Rule}
 
 

@@ -1,6 +1,7 @@
 """A real server for the tests that talk to one, on each kind of database."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -39,3 +40,12 @@ def tables(server: Server) -> Iterator[Tables]:
     """Return a reader of the server's database beside the server."""
     with open_tables(server.database_url) as opened:
         yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a new database that a test serves by itself."""
+    if request.param == "postgres":
+        url: str = request.getfixturevalue("new_postgres_url")()
+        return url
+    return f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"

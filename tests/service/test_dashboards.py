@@ -31,7 +31,7 @@ RULES = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
 
 SCRAPE = {"job", "instance"}
 """The labels that Prometheus adds."""
-VARIABLES = {"$__rate_interval": "6s", "$__range": "1m", "$job": "batchbandit", "$instance": ".*"}
+VARIABLES = {"$__rate_interval": "1m", "$__range": "1m", "$job": "batchbandit", "$instance": ".*"}
 
 Labels = dict[str, dict[str, set[str]]]
 """By metric, by label, the values that it has."""
@@ -174,8 +174,14 @@ def test_panels_have_names_of_their_own_and_do_not_overlap() -> None:
     assert max(x for x, _ in cells) < 24
 
 
+class Scraped(Child, frozen=True):
+    """A Prometheus, and the moment that questions are about."""
+
+    moment: float
+
+
 @pytest.fixture(scope="module")
-def prometheus(server: Server, given: Labels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+def prometheus(server: Server, given: Labels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     """Return a Prometheus that has scraped the server while it worked."""
     assert given
     program = shutil.which("prometheus")
@@ -203,7 +209,7 @@ def prometheus(server: Server, given: Labels, tmp_path_factory: pytest.TempPathF
         until_scraped(child, 1)
         work(server)
         until_scraped(child, 3)
-        yield child
+        yield Scraped(child.url, child.process, child.log, time.time())
     finally:
         stop(child)
 
@@ -220,7 +226,10 @@ def until_scraped(prometheus: Child, times: int) -> None:
 
 def ask(prometheus: Child, query: str) -> list[dict[str, Any]]:
     """Return what a query gives."""
-    answer = httpx.get(f"{prometheus.url}/api/v1/query", params={"query": query}, trust_env=False)
+    asked: dict[str, str | float] = {"query": query}
+    if isinstance(prometheus, Scraped):
+        asked["time"] = prometheus.moment
+    answer = httpx.get(f"{prometheus.url}/api/v1/query", params=asked, trust_env=False, timeout=30)
     assert answer.is_success, answer.text
     return list(answer.json()["data"]["result"])
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
 import httpx
 import pytest
 from hypothesis import given, settings
@@ -34,10 +35,10 @@ PROGRAM = str(Path(sys.executable).parent / "batchbandit")
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[tuple[Child, httpx.Client]]:
-    """Serve a SQLite file with options; give the server and a client."""
+def serving(folder: Path, *options: str, url: str | None = None) -> Iterator[tuple[Child, httpx.Client]]:
+    """Serve a SQLite file, or another database, with options; give the server and a client."""
     port = free_port()
-    url = f"sqlite+aiosqlite:///{folder / 'batchbandit.db'}"
+    url = url or f"sqlite+aiosqlite:///{folder / 'batchbandit.db'}"
     command = [PROGRAM, "serve", "--port", str(port), "--database-url", url, *options]
     child = launch(command, port, folder / "server.log")
     try:
@@ -162,6 +163,36 @@ def test_the_log_is_chosen_by_variables_too(tmp_path: Path) -> None:
     child = launch(command, port, tmp_path / "server.log", environment=variables)
     stop(child)
     assert entries(child)[0]["message"].startswith("batchbandit serves ")
+
+
+def drop_trials(url: str) -> None:
+    """Take the trials away from under a service."""
+
+    async def drop() -> None:
+        connection = await asyncpg.connect(url.replace("postgresql+asyncpg", "postgresql"))
+        await connection.execute('DROP TABLE "Trial" CASCADE')
+        await connection.close()
+
+    asyncio.run(drop())
+
+
+def test_a_fault_is_told_by_one_name_in_the_answer_and_in_all_that_is_logged_of_it(
+    tmp_path: Path, new_postgres_url: Callable[[], str]
+) -> None:
+    url = new_postgres_url()
+    with serving(tmp_path, "--log-format", "json", url=url) as (child, http):
+        job_id = Api(http).register()["job_id"]
+        drop_trials(url)
+        answer = Api(http).suggest(job_id)
+    assert answer.status_code == 500
+    said = [one for one in entries(child) if one.get("request_id") == answer.headers["x-request-id"]]
+    assert {entry["logger"] for entry in said} == {
+        "batchbandit.engine",
+        "batchbandit.requests",
+        "uvicorn.error",
+    }
+    assert {(entry["level"], entry["job_id"]) for entry in said} == {("error", job_id)}
+    assert [entry["problem"] for entry in said if "problem" in entry] == ["internal"]
 
 
 class Broken:

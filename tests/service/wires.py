@@ -67,6 +67,10 @@ class Wire:
         body = self._stream.read(int(headers.get("content-length", "0")))
         return Answer(int(line.split()[1]), headers, body)
 
+    def rest(self) -> bytes:
+        """Read all that comes until the server closes the connection."""
+        return self._stream.read()
+
     def is_closed(self) -> bool:
         """Wait until the server closes the connection; False where it says something instead."""
         return self.answer() is None

@@ -121,7 +121,7 @@ def test_what_is_no_token_in_force_cannot_be_revoked(guarded: Guarded) -> None:
     for token_id in ("000000000000", id_of(guarded.revoked)):
         url = guarded.server.database_url
         result = CliRunner().invoke(main, ["token", "revoke", token_id, "--database-url", url])
-        assert result.exit_code == 2
+        assert result.exit_code == 3
         assert "batchbandit token list" in result.stderr
 
 

@@ -8,13 +8,10 @@ from html import unescape
 import httpx
 import pytest
 
-from benchmarks.server import Server
+from benchmarks.server import running_server
 from service.dashboard.routes import routes
 from tests.conftest import ROOT
-from tests.service.access.conftest import open_server
 from tests.service.talk import Api
-
-__all__ = ["open_server"]
 
 POLICY = {
     "default-src 'none'",
@@ -198,15 +195,20 @@ def test_calls_of_programs_are_refused_as_ever(visitor: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/?stage=MAB", "/trial?id=a&number=1"])
-def test_a_page_says_that_the_database_is_away_and_is_tried_again(open_server: Server, path: str) -> None:
-    with closing(sqlite3.connect(open_server.database)) as beside:
+def test_a_page_says_that_the_database_is_away_and_is_tried_again(path: str) -> None:
+    headers = {"Accept": "text/html"}
+    with (
+        running_server() as server,
+        closing(sqlite3.connect(server.database)) as beside,
+        httpx.Client(base_url=server.url, headers=headers, trust_env=False) as visitor,
+    ):
         beside.execute('ALTER TABLE "Job" RENAME TO "Away"')
-        answer = httpx.get(f"{open_server.url}{path}", headers={"Accept": "text/html"}, trust_env=False)
+        answer = visitor.get(path)
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
         assert link(answer.text, "Try again") == path
         beside.execute('ALTER TABLE "Away" RENAME TO "Job"')
-    assert httpx.get(open_server.url, headers={"Accept": "text/html"}, trust_env=False).is_success
+        assert visitor.get("/").is_success
 
 
 def test_a_link_of_another_site_leads_on_by_itself(visitor: httpx.Client) -> None:

@@ -40,6 +40,17 @@ def test_a_database_at_head_needs_no_upgrade_and_no_backup(file: Path, url_of: U
     assert not list(file.parent.glob("*.backup-*"))
 
 
+def test_a_later_database_that_this_release_serves_too_needs_no_upgrade(
+    file: Path, url_of: UrlOf, serve: Serve
+) -> None:
+    with serve(file):
+        pass
+    change(file, "UPDATE batchbandit_version SET version_num = '9999'")
+    assert adoption.upgrade(url_of(file)) is None
+    with serve(file):
+        pass
+
+
 def test_an_upgrade_that_fails_midway_leaves_the_database_as_it_was(older: Path, url_of: UrlOf) -> None:
     change(older, 'CREATE INDEX "ix_Trial_results" ON "Trial" (energy)')
     before = older.read_bytes()

@@ -1,0 +1,1 @@
+"""What the service would choose for recorded trainings, without a service."""

@@ -1,0 +1,187 @@
+"""Recorded trainings in a file of comma-separated values, a row a run.
+
+The columns are found by their names, in any order; others are passed over.
+
+``batch_size``            required
+``workload``, ``job_id``  what a run is of; without either all are of one workload
+``epochs``                epochs until the target was reached, empty where it never was
+``seconds_per_epoch``     with ``joules_per_epoch`` and ``epochs``: what an epoch took
+``time``                  with ``energy`` and ``converged``, as ``batchbandit jobs export`` writes them:
+                          seconds and joules of the whole run, and whether it reached its target; rows
+                          that have neither are passed over
+``default_batch_size``, ``max_power`` (watts), ``max_epochs``
+                          of the workload, the same in all of its rows; the command's options take their place
+"""
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.cost import LARGEST_QUANTITY
+from service.errors import OpeningError
+
+MAX_EPOCHS = 100
+"""After which a run has failed that never reached its target, where nothing says otherwise."""
+PARTS = 100
+"""Reports that a run is divided into of which no epochs are known: costs are judged as often."""
+
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Quantity = Annotated[float, Meta(gt=0, le=LARGEST_QUANTITY)]
+Energy = Annotated[float, Meta(ge=0, le=LARGEST_QUANTITY)]
+
+
+class Spending(NamedTuple):
+    """What trainings took, or take on average: seconds and joules."""
+
+    time: float
+    energy: float
+
+
+class Run(Struct, frozen=True):
+    """A recorded run: so many equal parts, seconds and joules of one, and whether it reached its target."""
+
+    parts: int
+    part_time: float
+    part_energy: float
+    converged: bool
+
+    @property
+    def whole(self) -> Spending:
+        """What all of it took."""
+        return Spending(self.parts * self.part_time, self.parts * self.part_energy)
+
+
+class Workload(Struct, frozen=True):
+    """A training that recurs: its runs by batch size, ascending; ``max_power`` in watts."""
+
+    name: str
+    default_batch_size: int
+    max_power: float
+    runs: Mapping[int, Sequence[Run]]
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """The batch sizes to choose from."""
+        return list(self.runs)
+
+    def expected(self, batch_size: int) -> Spending:
+        """Return what reaching the target once takes on average, inf where it is never reached.
+
+        This is somebody who always takes this batch size, stops nothing early and repeats what failed.
+        """
+        runs = self.runs[batch_size]
+        successes = sum(run.converged for run in runs)
+        if successes == 0:
+            return Spending(math.inf, math.inf)
+        wholes = [run.whole for run in runs]
+        return Spending(
+            math.fsum(whole.time for whole in wholes) / successes,
+            math.fsum(whole.energy for whole in wholes) / successes,
+        )
+
+
+class Overrides(Struct, frozen=True):
+    """What is said of all workloads in place of what the file says."""
+
+    default_batch_size: int | None = None
+    max_power: float | None = None
+    max_epochs: int | None = None
+
+
+class Row(Struct, frozen=True):
+    """A row of the file."""
+
+    batch_size: Positive
+    workload: str | None = None
+    job_id: str | None = None
+    epochs: Positive | None = None
+    seconds_per_epoch: Quantity | None = None
+    joules_per_epoch: Energy | None = None
+    time: Quantity | None = None
+    energy: Energy | None = None
+    converged: bool | None = None
+    default_batch_size: Positive | None = None
+    max_power: Quantity | None = None
+    max_epochs: Positive | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is a run of."""
+        return self.workload or self.job_id or "all runs"
+
+    def run(self, max_epochs: int) -> Run | None:
+        """Return what was run, None where the row does not say."""
+        if self.seconds_per_epoch is not None and self.joules_per_epoch is not None:
+            converged = self.epochs is not None and self.epochs <= max_epochs
+            epochs = self.epochs if converged and self.epochs is not None else max_epochs
+            return Run(epochs, self.seconds_per_epoch, self.joules_per_epoch, converged)
+        if self.time is None or self.energy is None or self.converged is None:
+            return None
+        parts = self.epochs or PARTS
+        return Run(parts, self.time / parts, self.energy / parts, self.converged)
+
+
+def read(file: Path, overrides: Overrides) -> list[Workload]:
+    """Return the workloads of a file, in its order.
+
+    Raises:
+        OpeningError: It cannot be read, or does not say enough.
+    """
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for row in _rows(file):
+        rows[row.name].append(row)
+    if not rows:
+        raise OpeningError(f"{file} has no runs; write a row a run under a row of names: batch_size, ...")
+    return [_workload(file, name, of_one, overrides) for name, of_one in rows.items()]
+
+
+def _rows(file: Path) -> Iterator[Row]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            lines = csv.DictReader(opened)
+            for line in lines:
+                said = {name: value for name, value in line.items() if name and value}
+                try:
+                    yield msgspec.convert(said, Row, strict=False)
+                except msgspec.ValidationError as error:
+                    raise OpeningError(f"{file}, line {lines.line_num}: {error}; correct it") from error
+    except OSError as error:
+        raise OpeningError(f"{file} cannot be read ({error.strerror}); name another file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise OpeningError(f"{file} is no table of comma-separated values ({error})") from error
+
+
+def _workload(file: Path, name: str, rows: Sequence[Row], overrides: Overrides) -> Workload:
+    def said(column: str) -> Any:  # noqa: ANN401  (of the column's kind)
+        """Return what is said of the workload, None where nothing is."""
+        values = {getattr(row, column) for row in rows} - {None}
+        override = getattr(overrides, column)
+        if override is None and len(values) > 1:
+            raise OpeningError(f"{file}: {name} has several {column}: {', '.join(map(str, sorted(values)))}")
+        return next(iter(values), None) if override is None else override
+
+    max_epochs = said("max_epochs") or MAX_EPOCHS
+    runs: dict[int, list[Run]] = defaultdict(list)
+    for row in rows:
+        run = row.run(max_epochs)
+        if run is not None:
+            runs[row.batch_size].append(run)
+    if not runs:
+        raise OpeningError(
+            f"{file} does not say what runs of {name} took: seconds_per_epoch and joules_per_epoch with "
+            "epochs, or time and energy with converged"
+        )
+    default, power = said("default_batch_size"), said("max_power")
+    if default is None:
+        raise OpeningError(f"{file} has no default_batch_size of {name}; name it with --default")
+    if default not in runs:
+        raise OpeningError(f"{file} has no run of {name} at its default batch size {default}; record one")
+    if power is None:
+        raise OpeningError(f"{file} has no max_power of {name}; name it in watts with --max-power")
+    return Workload(name, default, power, dict(sorted(runs.items())))
