@@ -20,7 +20,7 @@ from tests.service.talk import Api
 PROGRAM = Path(sys.executable).parent / "batchbandit"
 STEERING = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "BATCHBANDIT_URL", "BATCHBANDIT_TOKEN")
 """Variables that change what is printed, or who is asked."""
-LEARNED, WALKING, ODD = "resnet-learned", "resnet-walking", "odd/na\tme\x1b[31m-9"
+LEARNED, WALKING, ODD = "resnet-learned", "resnet-walking", "odd/na\tme\x1b[31m\n-9"
 
 
 class Done(NamedTuple):

@@ -42,7 +42,7 @@ def test_jobs_are_listed_for_people_and_for_programs(
     assert (done.code, done.err) == (0, "")
     heading, *lines = done.out.splitlines()
     assert heading.split()[:3] == ["job", "stage", "activity"]
-    assert [line.split()[0] for line in lines] == ["odd/na\\tme\\x1b[31m-9", LEARNED, WALKING]
+    assert [line.split()[0] for line in lines] == ["odd/na\\tme\\x1b[31m\\n-9", LEARNED, WALKING]
     assert "bandit" in lines[1]
     assert all(line == line.rstrip() for line in lines)
     printed = [json.loads(line) for line in ask("jobs", "ls", "--json").out.splitlines()]
@@ -101,7 +101,7 @@ def test_what_could_steer_a_terminal_is_written_out(ask: Run) -> None:
     done = ask("jobs", "show", ODD)
     assert done.code == 0, done.err
     assert "\x1b" not in done.out
-    assert "odd/na\\tme\\x1b[31m-9" in done.out
+    assert "odd/na\\tme\\x1b[31m\\n-9" in done.out
     assert "\x1b" not in ask("jobs", "show", "\x1b[31mnone").err
 
 
