@@ -45,6 +45,6 @@ def tables(server: Server) -> Iterator[Tables]:
 def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a new database that a test serves by itself."""
     if request.param == "postgres":
-        url = request.getfixturevalue("new_postgres_url")()
+        url: str = request.getfixturevalue("new_postgres_url")()
         return url
     return f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
