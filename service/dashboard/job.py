@@ -16,16 +16,17 @@ from service.dashboard.charts.recurrences import recurrences_figure, savings_fig
 from service.dashboard.charts.share import shares_figure
 from service.dashboard.charts.timeline import timeline_figure
 from service.dashboard.eta import EtaView, eta_view, spots_of
-from service.dashboard.pages import page
+from service.dashboard.pages import address, page
 from service.errors import Flaw, InvalidRequest
 from service.store.series import Series, series_of
 from service.views.job import job_view
-from service.views.shapes import JobView, TrialView
+from service.views.shapes import JobView, TrialsView
 from service.views.trials import TrialsQuery, trials_view
 from service.web.decoding import named
 from service.web.wire import JobId
 
-LAST_TRIALS = 20
+TRIALS = 20
+"""Of a page of them."""
 
 
 class Figures(Struct, frozen=True):
@@ -43,7 +44,7 @@ class JobPage(Struct, frozen=True):
     """All that the page shows; ``eta`` is None while nothing has converged."""
 
     job: JobView
-    trials: list[TrialView]
+    trials: TrialsView
     eta: EtaView | None
     figures: Figures
 
@@ -52,7 +53,7 @@ class Read(Struct, frozen=True):
     """What is read of a job for its page."""
 
     job: JobView
-    trials: list[TrialView]
+    trials: TrialsView
     series: Series
 
 
@@ -61,24 +62,37 @@ async def job(request: Request) -> Response:
     job_id = named(request.query_params.get("id", ""), JobId, "query", "id")
     request.user.ensure_reaches(job_id)
     eta = _eta_of(request.query_params.get("eta"))
-    found = await request.app.state.database.read(partial(read, job_id=job_id))
+    cursor = request.query_params.get("trials") or None
+    found = await request.app.state.database.read(partial(read, job_id=job_id, cursor=cursor))
     # A long history takes a tenth of a second to draw, for which trainings must not wait.
     return await asyncio.to_thread(_shown, request, found, eta)
 
 
 def _shown(request: Request, found: Read, eta: float | None) -> Response:
     shown = drawn(found, eta)
-    return page(request, "job.html", job=shown.job, trials=shown.trials, eta=shown.eta, figures=shown.figures)
+    kept = {name: request.query_params.get(name) for name in ("id", "eta")}
+    older = {**kept, "trials": shown.trials.next}
+    return page(
+        request,
+        "job.html",
+        job=shown.job,
+        trials=shown.trials.trials,
+        newest=address("/job", kept) if request.query_params.get("trials") else None,
+        older=address("/job", older) if shown.trials.next else None,
+        eta=shown.eta,
+        figures=shown.figures,
+    )
 
 
-def read(connection: Connection, job_id: str) -> Read:
-    """Read a job, in a number of statements that does not depend on its trials.
+def read(connection: Connection, job_id: str, cursor: str | None = None) -> Read:
+    """Read a job, in a number of statements that does not depend on its trials; ``cursor`` is of these.
 
     Raises:
         JobNotFound: There is no such job.
+        InvalidRequest: The cursor is none.
     """
     job = job_view(connection, job_id)
-    trials = trials_view(connection, TrialsQuery(job_id=job_id, limit=LAST_TRIALS)).trials
+    trials = trials_view(connection, TrialsQuery(job_id=job_id, limit=TRIALS, cursor=cursor))
     return Read(job, trials, series_of(connection, job.specification, len(job.batch_sizes)))
 
 

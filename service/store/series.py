@@ -20,10 +20,10 @@ MOST_CELLS = 5_000
 
 
 class Cell(Struct, frozen=True):
-    """Trials of one bin, batch size, type and ending: how many, and what they took.
+    """Trials of one bin, batch size, type and ending: how many, and what they cost.
 
-    ``time`` (seconds), ``energy`` and ``cost`` (joules) are sums over those with a result, ``lowest_cost``
-    and ``highest_cost`` None where there is none. ``begin`` (UTC) is when the first one was dispatched.
+    ``cost`` (joules) is the sum over those with a result, ``lowest_cost`` and ``highest_cost`` are None where
+    there is none.
     """
 
     bin: int
@@ -32,21 +32,23 @@ class Cell(Struct, frozen=True):
     status: TrialStatus
     converged: bool | None
     num_trials: int
-    time: float
-    energy: float
     cost: float
     lowest_cost: float | None
     highest_cost: float | None
-    begin: datetime
 
 
 class Series(Struct, frozen=True):
-    """Cells, ascending by bin and batch size; bin 0 begins with trial ``first``, all have ``width``."""
+    """Cells, ascending by bin and batch size; bin 0 begins with trial ``first``, all have ``width``.
+
+    ``begin`` and ``end`` (UTC) are when the first and the last trial were dispatched.
+    """
 
     first: int
     last: int
     width: int
     cells: tuple[Cell, ...]
+    begin: datetime | None = None
+    end: datetime | None = None
 
     def numbers(self, number: int) -> tuple[int, int]:
         """Return the first and the last trial number of a bin."""
@@ -56,9 +58,10 @@ class Series(Struct, frozen=True):
 
 def series_of(connection: Connection, terms: Terms, num_batch_sizes: int) -> Series:
     """Load the trials of a job in two statements, one of which goes through all of them."""
-    first, last = connection.execute(_BOUNDS, {"job_id": terms.job_id}).one()
-    if first is None:
+    bounds = connection.execute(_BOUNDS, {"job_id": terms.job_id}).one_or_none()
+    if bounds is None:
         return Series(1, 0, 1, ())
+    first, last, begin, end = bounds
     width = _width(last - first + 1, num_batch_sizes)
     # A cost is linear: its two coefficients are the costs of a second and of a joule.
     parameters = {
@@ -69,7 +72,7 @@ def series_of(connection: Connection, terms: Terms, num_batch_sizes: int) -> Ser
         "joule": cost_of(terms, 0.0, 1.0),
     }
     rows = connection.execute(_CELLS, parameters).all()
-    return Series(first, last, width, tuple(Cell(*row) for row in rows))
+    return Series(first, last, width, tuple(Cell(*row) for row in rows), begin, end)
 
 
 def _width(num_trials: int, num_batch_sizes: int) -> int:
@@ -87,9 +90,8 @@ def _cells() -> sa.Select[Any]:
     each = (
         sa.select(
             ((trial.trial_number - first) // width).label("bin"),
-            *(trial[name] for name in ("batch_size", "type", "status", "converged", "time", "energy")),
+            *(trial[name] for name in ("batch_size", "type", "status", "converged")),
             (joule * trial.energy + second * trial.time).label("cost"),
-            trial.start_timestamp,
         )
         .where(trial.job_id == sa.bindparam("job_id"))
         .subquery()
@@ -99,23 +101,30 @@ def _cells() -> sa.Select[Any]:
         sa.select(
             *kind,
             sa.func.count(),
-            *(sa.func.coalesce(sa.func.sum(column), 0.0) for column in (each.time, each.energy, each.cost)),
+            sa.func.coalesce(sa.func.sum(each.cost), 0.0),
             sa.func.min(each.cost),
             sa.func.max(each.cost),
-            sa.func.min(each.start_timestamp),
         )
         .group_by(*kind)
         .order_by(each.bin, each.batch_size)
     )
 
 
-# Each on its own, so that either is one look into the primary key.
-_BOUNDS = sa.select(
-    *(
-        sa.select(function(schema.trial.c.trial_number))
-        .where(schema.trial.c.job_id == sa.bindparam("job_id"))
-        .scalar_subquery()
-        for function in (sa.func.min, sa.func.max)
+def _bounds() -> sa.Select[Any]:
+    """Return what finds the first and the last trial, each by one look into the primary key."""
+    trial = schema.trial.c
+    first, last = (
+        sa.select(trial.trial_number, trial.start_timestamp)
+        .where(trial.job_id == sa.bindparam("job_id"))
+        .order_by(order)
+        .limit(sa.literal_column("1"))
+        .subquery()
+        for order in (trial.trial_number.asc(), trial.trial_number.desc())
     )
-)
+    return sa.select(
+        first.c.trial_number, last.c.trial_number, first.c.start_timestamp, last.c.start_timestamp
+    ).select_from(first.join(last, sa.true()))
+
+
+_BOUNDS = _bounds()
 _CELLS = _cells()

@@ -16,8 +16,8 @@ MOST_DIGITS = 7
 PARTS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 LEAST_TIME, MOST_TIME = 1e-3, 1e12
 """Seconds below which, and from which on, a time has an exponent."""
-AGES = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
-THOUSAND, MINUTE = 1000.0, 60.0
+AGES = (("year", 365 * 86400), ("month", 30 * 86400), *PARTS[:-1])
+THOUSAND, MINUTE, DAY = 1000.0, 60.0, 86400.0
 WHOLE_PERCENT = 10.0
 """Percent from which on tenths are left out."""
 
@@ -94,7 +94,8 @@ def ago(time: datetime, now: datetime) -> str:
     for unit, length in AGES:
         amount = int(abs(past) // length)
         if amount:
-            return f"{number_of(amount, unit)} ago" if past > 0 else f"in {number_of(amount, unit)}"
+            named = number_of(amount, unit) if length > DAY else f"{amount} {unit}"
+            return f"{named} ago" if past > 0 else f"in {named}"
     return "just now"
 
 

@@ -14,7 +14,7 @@ from service.store.series import Cell, Series
 def put_together(cells: Iterable[Cell], bins: int, by: Callable[[Cell], Any]) -> list[Cell]:
     """Return a cell for those of so many neighbouring bins each that ``by`` does not tell apart.
 
-    No trial is lost: counts and sums add up, the lowest and the highest cost stay, and the first beginning.
+    No trial is lost: counts and costs add up, the lowest and the highest cost stay.
     What ``by`` does not look at is that of the first.
     """
     found: dict[tuple[int, Any], Cell] = {}
@@ -119,10 +119,7 @@ def _sum(one: Cell, other: Cell) -> Cell:
     return replace(
         one,
         num_trials=one.num_trials + other.num_trials,
-        time=one.time + other.time,
-        energy=one.energy + other.energy,
         cost=one.cost + other.cost,
         lowest_cost=min(lows, default=None),
         highest_cost=max(highs, default=None),
-        begin=min(one.begin, other.begin),
     )

@@ -13,7 +13,7 @@ from service.views.figures import count, joules, percent
 from service.views.shapes import BatchSizeView, JobView
 
 MOST_DOTS = 1_500
-FRAME = Frame(470.0, top=44.0)
+FRAME = Frame(500.0, top=44.0)
 WIDEST = 44.0
 """Of the column of a batch size."""
 CAP = 5.0

@@ -1,6 +1,6 @@
 """The time-energy plane: what a training takes at each batch size, and which ones some eta would choose."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 
 from core.front import Point as Spot
@@ -12,8 +12,14 @@ from service.views.figures import joules, seconds
 from service.views.shapes import JobView
 
 FRAME = Frame(340.0)
-NEAR = 22.0
-"""Labels nearer than this to one that is there are left out; those of the front come first."""
+SIZE = 5.0
+BESIDE = 9.0
+"""From the middle of a mark to its label."""
+LETTER, LINE = 11.0, 18.0
+"""Of a label, on a phone, where it is largest."""
+
+Box = tuple[float, float, float, float]
+"""The left, the top, the right and the bottom."""
 
 
 def plane_figure(job: JobView, spots: Sequence[Spot], chosen: int | None) -> Figure | None:
@@ -31,19 +37,15 @@ def plane_figure(job: JobView, spots: Sequence[Spot], chosen: int | None) -> Fig
     front = pareto_front(spots)
     choices = {segment.batch_size for segment in choices_over_eta(spots, job.specification.max_power)}
     marks: list[Mark] = [Path(polyline([(x(spot.time), y(spot.energy)) for spot in front]), "front")]
-    notes: list[Note] = []
+    places: dict[int, tuple[float, float]] = {}
     # Those of the front are named first, and drawn last.
     for spot in [*front, *(spot for spot in spots if spot not in front)]:
-        size, at, height = spot.batch_size, x(spot.time), y(spot.energy)
+        size = spot.batch_size
+        places[size] = at, height = x(spot.time), y(spot.energy)
         title = f"Batch size {size}: {seconds(spot.time)} and {joules(spot.energy)} a training on average"
         style = ("s3" if size in choices else "muted") + (" chosen" if size == chosen else "")
         shape = Shape.DOT if spot in front else Shape.RING
-        marks.insert(1, Point(at, height, shape, style, title, 5.0, str(size)))
-        beside, anchor = (-9, "end") if at > FRAME.right - 90 else (9, "start")
-        if all(abs(at + beside - note.x) > 2 * NEAR or abs(height - 7 - note.y) > NEAR for note in notes):
-            text = f"{size} (default)" if size == job.default_batch_size else str(size)
-            emphasis = "chosen" if size == chosen else ""
-            notes.append(Note(at + beside, height - 7, text, emphasis, anchor, str(size)))
+        marks.insert(1, Point(at, height, shape, style, title, SIZE, str(size)))
     keys = (
         Key("cheapest for some eta", Shape.DOT, "s3"),
         Key("on the front, the cheapest for no eta", Shape.DOT, "muted"),
@@ -61,6 +63,41 @@ def plane_figure(job: JobView, spots: Sequence[Spot], chosen: int | None) -> Fig
         frame=FRAME,
         x=measured("time", x, TIME),
         y=measured("energy", y, ENERGY),
-        marks=(*marks, *notes),
+        marks=(*marks, *_labels(places, job.default_batch_size, chosen)),
         keys=tuple(compress(keys, is_shown)),
     )
+
+
+def _labels(places: Mapping[int, tuple[float, float]], default: int, chosen: int | None) -> Iterator[Note]:
+    """Go through the labels of places, each where it hides no mark and no other label, if it can."""
+    taken = [(at - SIZE, height - SIZE, at + SIZE, height + SIZE) for at, height in places.values()]
+    for size, (at, height) in places.items():
+        text = f"{size} (default)" if size == default else str(size)
+        for note in (
+            Note(at + BESIDE, height + 4, text, anchor="start"),
+            Note(at - BESIDE, height + 4, text, anchor="end"),
+            Note(at, height - BESIDE - 1, text),
+            Note(at, height + BESIDE + 12, text),
+        ):
+            box = _box(note)
+            if _is_within(box) and not any(_overlap(box, one) for one in taken):
+                taken.append(box)
+                yield Note(
+                    note.x, note.y, text, "chosen" if size == chosen else "", note.anchor, name=str(size)
+                )
+                break
+
+
+def _box(note: Note) -> Box:
+    """Return what a label covers."""
+    width = LETTER * len(note.text)
+    left = note.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[note.anchor] * width
+    return left, note.y - 0.75 * LINE, left + width, note.y + 0.25 * LINE
+
+
+def _is_within(box: Box) -> bool:
+    return box[0] >= FRAME.left and box[1] >= FRAME.top and box[2] <= FRAME.right and box[3] <= FRAME.bottom
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

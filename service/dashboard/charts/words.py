@@ -9,7 +9,7 @@ SHAPES = {"converged": Shape.DOT, "unconverged": Shape.RING, "failed": Shape.CRO
 """The shape of a trial by its ending."""
 MEANINGS = {
     "converged": "reached the target",
-    "unconverged": "did not, or was stopped early",
+    "unconverged": "missed the target or was stopped early",
     "failed": "failed",
     "running": "still running",
 }
@@ -44,9 +44,11 @@ def numbers(series: Series, number: int, bins: int) -> tuple[int, int]:
 
 def axis(series: Series) -> str:
     """Return the title of an axis of trial numbers, which says when they began."""
-    if not series.cells:
+    first, last = series.begin, series.end
+    if first is None or last is None:
         return "trial"
-    first, last = series.cells[0].begin, series.cells[-1].begin
+    if f"{first:%F %R}" == f"{last:%F %R}":
+        return f"trial, on {first:%Y-%m-%d} at {first:%H:%M} UTC"
     if first.date() == last.date():
         return f"trial, on {first:%Y-%m-%d} from {first:%H:%M} to {last:%H:%M} UTC"
     return f"trial, from {first:%Y-%m-%d} to {last:%Y-%m-%d}"

@@ -17,6 +17,7 @@
 
   if (form) {
     const slider = form.elements.eta;
+    form.querySelector("button").hidden = true; // what it does is done at once
     const step = () => Math.round(slider.value * 100);
     slider.addEventListener("input", () => show(step()));
     // In the address, so that the page stays as it is when it is fetched again or sent to somebody.

@@ -17,6 +17,7 @@
   let retry = null;
   let failures = 0;
   let due = null;
+  let isFetching = false;
   let fetchedAt = Date.now();
 
   function show(state, words) {
@@ -63,21 +64,27 @@
   async function refresh() {
     due = null;
     if (document.hidden) return;
-    if (isBusy()) {
+    if (isFetching || isBusy()) {
       refreshSoon();
       return;
     }
-    fetchedAt = Date.now();
-    let answer;
+    isFetching = true;
     try {
-      answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      await take(await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" }));
     } catch {
-      return; // the next event comes when the service is there again
+      // The next event comes when the service is there again.
+    } finally {
+      isFetching = false;
+      fetchedAt = Date.now();
     }
+  }
+
+  async function take(answer) {
     if (answer.redirected && new URL(answer.url).pathname === "/signin") {
       location.assign(answer.url);
       return;
     }
+    if (answer.status === 404) location.reload(); // what was shown is gone
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-live]")) {
@@ -136,7 +143,10 @@
     }
   });
   window.addEventListener("pagehide", stop);
-  window.addEventListener("pageshow", listen);
+  window.addEventListener("pageshow", ({ persisted }) => {
+    listen();
+    if (persisted) refreshSoon();
+  });
   setInterval(() => { if (Date.now() - fetchedAt >= MINUTE_MS) refreshSoon(); }, MINUTE_MS / 4);
   listen();
 })();

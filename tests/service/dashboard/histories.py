@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -11,6 +12,8 @@ from core.records import Policy, Specification, Stage, Trial, TrialStatus, Trial
 from service.store.series import Cell, Series
 from service.views.shapes import Activity, BatchSizeState, BatchSizeView, JobView, SavingsView
 
+few = settings(max_examples=30)
+"""Of histories, each of which holds many trials."""
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -93,7 +96,9 @@ def series_of(history: History, width: int = 1) -> Series:
     cells = (
         cell_of(history.terms, (group[0].trial_number - first) // width, group) for group in groups.values()
     )
-    return Series(first, last, width, tuple(sorted(cells, key=lambda cell: (cell.bin, cell.batch_size))))
+    ordered = tuple(sorted(cells, key=lambda cell: (cell.bin, cell.batch_size)))
+    begin, end = (history.trials[at].start_timestamp for at in (0, -1))
+    return Series(first, last, width, ordered, begin, end)
 
 
 def cell_of(terms: Specification, number: int, trials: Sequence[Trial]) -> Cell:
@@ -109,12 +114,9 @@ def cell_of(terms: Specification, number: int, trials: Sequence[Trial]) -> Cell:
         trials[0].status,
         trials[0].converged,
         len(trials),
-        sum(time for time, _ in results),
-        sum(energy for _, energy in results),
         sum(costs),
         min(costs, default=None),
         max(costs, default=None),
-        min(trial.start_timestamp for trial in trials),
     )
 
 

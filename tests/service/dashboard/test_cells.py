@@ -10,13 +10,22 @@ from core.records import Stage, TrialType
 from service.dashboard.charts.cells import phases, put_together, results, savings, shares, thinned
 from service.dashboard.charts.recurrences import usual_cost
 from service.store.series import Cell
-from tests.service.dashboard.histories import History, histories, series_of, specification, trial_of, view_of
+from tests.service.dashboard.histories import (
+    History,
+    few,
+    histories,
+    series_of,
+    specification,
+    trial_of,
+    view_of,
+)
 
 
 def _costs(cells: list[Cell]) -> list[float]:
     return [cost for cell in cells for cost in (cell.lowest_cost, cell.highest_cost) if cost is not None]
 
 
+@few
 @given(histories(), st.integers(1, 80))
 def test_cells_that_are_put_together_add_up(history: History, bins: int) -> None:
     series = series_of(history)
@@ -27,6 +36,7 @@ def test_cells_that_are_put_together_add_up(history: History, bins: int) -> None
     assert (min(before, default=0), max(before, default=0)) == (min(after, default=0), max(after, default=0))
 
 
+@few
 @given(histories(), st.integers(1, 20), st.integers(1, 5))
 def test_thinning_keeps_the_extremes_of_every_batch_size(history: History, most: int, width: int) -> None:
     series = series_of(history, width)
@@ -42,6 +52,7 @@ def test_thinning_keeps_the_extremes_of_every_batch_size(history: History, most:
         )
 
 
+@few
 @given(histories(), st.integers(1, 7))
 def test_savings_end_at_those_of_the_job(history: History, width: int) -> None:
     job = view_of(history)
@@ -56,6 +67,7 @@ def test_savings_end_at_those_of_the_job(history: History, width: int) -> None:
     assert [number for number, _ in saved] == sorted({number for number, _ in saved})
 
 
+@few
 @given(histories(), st.integers(1, 7))
 def test_the_shares_of_a_bin_sum_to_one(history: History, width: int) -> None:
     found = shares(series_of(history, width).cells)
@@ -63,6 +75,7 @@ def test_the_shares_of_a_bin_sum_to_one(history: History, width: int) -> None:
     assert all(sum(parts.values()) == pytest.approx(1) for parts in found.values())
 
 
+@few
 @given(histories(), st.integers(1, 7))
 def test_phases_cover_all_trials_one_after_another(history: History, width: int) -> None:
     series = series_of(history, width)

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from core.cost import cost_of
 from core.front import choices_over_eta
 from service.dashboard.eta import STEPS, eta_view, spots_of
-from tests.service.dashboard.histories import History, histories, view_of
+from tests.service.dashboard.histories import History, few, histories, view_of
 
 
+@few
 @given(histories())
 def test_each_step_chooses_the_batch_size_of_least_cost(history: History) -> None:
     job = view_of(history)
@@ -29,6 +30,7 @@ def test_each_step_chooses_the_batch_size_of_least_cost(history: History) -> Non
     assert view.chosen == view.choices[25]
 
 
+@few
 @given(histories())
 def test_more_eta_never_chooses_more_energy(history: History) -> None:
     job = view_of(history)
@@ -42,6 +44,7 @@ def test_more_eta_never_chooses_more_energy(history: History) -> None:
     }
 
 
+@few
 @given(histories())
 def test_the_script_reads_the_same_choices(history: History) -> None:
     job = view_of(history)

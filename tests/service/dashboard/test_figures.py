@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.cost import cost_of
+from core.front import Point as Spot
 from core.records import Stage, TrialType
 from service.dashboard.charts.costs import MOST_DOTS, costs_figure
 from service.dashboard.charts.figure import WIDTH, Bar, Figure, Note, Path, Point, Shape
@@ -17,7 +18,15 @@ from service.dashboard.charts.share import COLOURS, shares_figure
 from service.dashboard.charts.timeline import timeline_figure
 from service.dashboard.eta import eta_view, spots_of
 from service.views.figures import joules
-from tests.service.dashboard.histories import History, histories, series_of, specification, trial_of, view_of
+from tests.service.dashboard.histories import (
+    History,
+    few,
+    histories,
+    series_of,
+    specification,
+    trial_of,
+    view_of,
+)
 
 ABSOLUTE = re.compile(r"[ML](-?[\d.e+-]+) (-?[\d.e+-]+)")
 
@@ -53,22 +62,55 @@ def _places(figure: Figure) -> Iterator[tuple[float, float]]:
     yield from ((figure.frame.left, tick.place) for tick in figure.y.ticks)
 
 
+@few
 @given(histories(), st.integers(1, 9), st.sampled_from(Stage))
 def test_all_that_is_drawn_lies_within_the_picture(history: History, width: int, stage: Stage) -> None:
     for figure in _figures(history, width, stage):
         for x, y in _places(figure):
             assert 0 <= x <= WIDTH, figure.name
             assert 0 <= y <= figure.frame.height, figure.name
-
-
-@given(histories(), st.integers(1, 9), st.sampled_from(Stage))
-def test_no_bar_has_a_negative_side_and_no_path_is_empty(history: History, width: int, stage: Stage) -> None:
-    for figure in _figures(history, width, stage):
         for mark in figure.marks:
             assert not isinstance(mark, Bar) or (mark.width >= 0 and mark.height >= 0), figure.name
             assert not isinstance(mark, Path) or mark.d.startswith("M"), figure.name
 
 
+def _covered(note: Note, letter: float, line: float) -> tuple[float, float, float, float]:
+    """Return the left, the top, the right and the bottom of what a label covers."""
+    width = letter * len(note.text)
+    left = {"start": note.x, "middle": note.x - width / 2, "end": note.x - width}[note.anchor]
+    return left, note.y - 0.75 * line, left + width, note.y + 0.25 * line
+
+
+@few
+@given(histories(largest=100.0))
+def test_no_label_of_the_plane_hides_a_mark_or_another_label(history: History) -> None:
+    job = view_of(history)
+    figure = plane_figure(job, spots_of(job), None)
+    marks = figure.marks if figure else ()
+    boxes = [_covered(mark, 11, 18) for mark in marks if isinstance(mark, Note)]
+    boxes += [
+        (mark.x - mark.size, mark.y - mark.size, mark.x + mark.size, mark.y + mark.size)
+        for mark in marks
+        if isinstance(mark, Point)
+    ]
+    labels = sum(isinstance(mark, Note) for mark in marks)
+    for at, one in enumerate(boxes[:labels]):
+        for other in boxes[at + 1 :]:
+            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_places_that_are_close_to_each_other_are_all_named() -> None:
+    job = view_of(_long(40))
+    spots = [Spot(8, 60, 12.7), Spot(32, 36.0, 6.35), Spot(64, 38.4, 6.84), Spot(192, 86, 14.8)]
+    figure = plane_figure(job, spots, 32)
+    assert figure is not None
+    notes = {mark.name: mark for mark in figure.marks if isinstance(mark, Note)}
+    assert set(notes) == {"8", "32", "64", "192"}
+    assert [note.text for note in notes.values() if "default" in note.text] == ["8 (default)"]
+    assert [name for name, note in notes.items() if note.style == "chosen"] == ["32"]
+
+
+@few
 @given(histories())
 def test_each_result_is_a_dot_and_hollow_where_it_did_not_converge(history: History) -> None:
     series = series_of(history)

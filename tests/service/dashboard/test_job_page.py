@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -24,6 +25,12 @@ def words_of(page: str) -> str:
     """Return what a page says, without its drawings."""
     without = re.sub(r"<(svg|script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", without).split())
+
+
+def numbers_of(page: str) -> list[int]:
+    """Return the numbers of the trials of a page's table."""
+    table = page.partition('id="trials"')[2].partition("</section>")[0]
+    return [int(number) for number in re.findall(r'<th scope="row" class="number"><a [^>]*>(\d+)<', table)]
 
 
 def figures_of(page: str) -> dict[str, ET.Element]:
@@ -105,7 +112,7 @@ def test_a_job_all_of_whose_trainings_failed_says_what_to_do(api: Api, http: htt
     words = words_of(page)
     assert list(figures_of(page)) == ["timeline", "shares"]
     assert "all that ended have failed" in words
-    assert "No training has reached its target yet" in words
+    assert "Costs appear with the first training that reaches its target" in words
     assert "Stuck:" in words
     assert "set aside" in words
     assert f"POST /api/v1/jobs/{job_id}/reset" in words
@@ -145,6 +152,19 @@ def test_the_form_of_the_slider_shows_another_eta_without_a_script(api: Api, htt
 @pytest.mark.parametrize("eta", ["2", "-1", "much", "nan"])
 def test_an_eta_that_is_none_is_refused(api: Api, http: httpx.Client, eta: str) -> None:
     assert http.get("/job", params={"id": in_the_bandit(api, 1), "eta": eta}).status_code == 422
+
+
+def test_older_trials_are_a_link_away(api: Api, http: httpx.Client) -> None:
+    job_id = in_the_bandit(api, 23)
+    last = page_of(http, job_id)
+    assert numbers_of(last) == list(range(23, 3, -1))
+    (older,) = re.findall(r'href="([^"]*)#trials">Older<', last)
+    before = http.get(unescape(older)).text
+    assert numbers_of(before) == [3, 2, 1]
+    assert "Older<" not in before
+    (newest,) = re.findall(r'href="([^"]*)#trials">Newest<', before)
+    assert numbers_of(http.get(unescape(newest)).text) == numbers_of(last)
+    assert http.get("/job", params={"id": job_id, "trials": "x"}).status_code == 422
 
 
 def test_an_unknown_job_is_not_found(http: httpx.Client) -> None:

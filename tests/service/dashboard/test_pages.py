@@ -31,9 +31,23 @@ def listed(page: str) -> list[str]:
     return [unescape(name) for name in rows]
 
 
+def unnested(page: str) -> str:
+    """Return a page without what only keeps words together."""
+    return re.sub(r'<span class="nowrap">([^<]*)</span>', r"\1", page)
+
+
 def link(page: str, words: str) -> str:
     """Return where a link of these words leads."""
     return unescape(re.findall(rf'href="([^"]*)"[^>]*>{words}</a>', page)[0])
+
+
+@pytest.fixture(scope="module")
+def paged(visitor: httpx.Client) -> list[str]:
+    """Return the names of jobs that are two more than a page has."""
+    names = [f"paged-{number:03}" for number in range(52)]
+    for name in names:
+        Api(visitor).register(job_id=name, job_id_prefix="paged")
+    return names
 
 
 @pytest.mark.parametrize("path", ["/", "/?prefix=none", "/trial?id=none&number=1", "/nothing", "/signin"])
@@ -49,31 +63,26 @@ def test_every_page_says_what_a_browser_may_do(visitor: httpx.Client, path: str)
     assert not re.search(r"\sstyle=|\son\w+=|<script(?! src)|javascript:", answer.text)
 
 
-def test_a_page_lists_jobs_and_goes_on_and_back(visitor: httpx.Client, api: Api) -> None:
-    names = [f"paged-{number:03}" for number in range(60)]
-    for name in names:
-        api.register(job_id=name, job_id_prefix="paged")
+def test_a_page_lists_jobs_and_goes_on_and_back(visitor: httpx.Client, paged: list[str]) -> None:
     first = visitor.get("/?prefix=paged-").text
-    assert listed(first) == names[:50]
+    assert listed(first) == paged[:50]
     second = visitor.get(link(first, "Next page")).text
-    assert listed(second) == names[50:]
+    assert listed(second) == paged[50:]
     assert "Next page" not in second
-    assert listed(visitor.get(link(second, "First page")).text) == names[:50]
+    assert listed(visitor.get(link(second, "First page")).text) == paged[:50]
 
 
-def test_what_is_chosen_from_stays_chosen(visitor: httpx.Client, api: Api) -> None:
-    for number in range(52):
-        api.register(job_id=f"kept-{number:03}", job_id_prefix="kept")
-    page = visitor.get("/?prefix=kept-&stage=Pruning&activity=idle&sort=-job_id").text
-    assert listed(page)[0] == "kept-051"
-    assert 'value="kept-"' in page
+def test_what_is_chosen_from_stays_chosen(visitor: httpx.Client, paged: list[str]) -> None:
+    page = visitor.get("/?prefix=paged-&stage=Pruning&activity=idle&sort=-job_id").text
+    assert listed(page)[0] == paged[-1]
+    assert 'value="paged-"' in page
     assert '<option value="Pruning" selected>' in page
     for words in ("Next page", "Saved", "Job"):
         address = link(page, words)
-        assert "prefix=kept-" in address
+        assert "prefix=paged-" in address
         assert "stage=Pruning" in address
-    assert listed(visitor.get(link(page, "Next page")).text) == ["kept-001", "kept-000"]
-    assert listed(visitor.get(link(page, "Job")).text)[0] == "kept-000"
+    assert listed(visitor.get(link(page, "Next page")).text) == [paged[1], paged[0]]
+    assert listed(visitor.get(link(page, "Job")).text)[0] == paged[0]
 
 
 def test_columns_tell_the_order_and_turn_it(visitor: httpx.Client) -> None:
@@ -123,7 +132,9 @@ def test_savings_and_costs_are_those_of_the_trials(visitor: httpx.Client, api: A
     assert api.run(job_id, energy=10_000.0, time=50.0)["batch_size"] == 32
     page = visitor.get("/?prefix=saving-").text
     # Two trainings at 40 kJ and 100 s would have taken 80 kJ and 200 s.
-    assert re.search(r'<strong class="good">38 %</strong>\s*<span class="muted">30.0 kJ, 50.0 s</span>', page)
+    assert re.search(
+        r'<strong class="good">38 %</strong>\s*<span class="muted">30.0 kJ, 50.0 s<', unnested(page)
+    )
     assert "the latest that converged cost 10.0 kJ" in page
     assert "the default batch size 40.0 kJ" in page
     assert re.search(r"<strong>32</strong>\s*<span[^>]*>default 16<", page)
@@ -194,8 +205,7 @@ def test_calls_of_programs_are_refused_as_ever(visitor: httpx.Client) -> None:
     assert visitor.get("/api/v1/nothing").json()["status"] == 404
 
 
-@pytest.mark.parametrize("path", ["/?stage=MAB", "/trial?id=a&number=1"])
-def test_a_page_says_that_the_database_is_away_and_is_tried_again(path: str) -> None:
+def test_a_page_says_that_the_database_is_away_and_is_tried_again() -> None:
     headers = {"Accept": "text/html"}
     with (
         running_server() as server,
@@ -203,10 +213,11 @@ def test_a_page_says_that_the_database_is_away_and_is_tried_again(path: str) -> 
         httpx.Client(base_url=server.url, headers=headers, trust_env=False) as visitor,
     ):
         beside.execute('ALTER TABLE "Job" RENAME TO "Away"')
-        answer = visitor.get(path)
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "1"
-        assert link(answer.text, "Try again") == path
+        for path in ("/?stage=MAB", "/job?id=a", "/trial?id=a&number=1"):
+            answer = visitor.get(path)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert link(answer.text, "Try again") == path
         beside.execute('ALTER TABLE "Away" RENAME TO "Job"')
         assert visitor.get("/").is_success
 

@@ -72,15 +72,14 @@ def counted(connection: Connection) -> Iterator[list[str]]:
 
 def same(found: Series, expected: Series) -> None:
     """See that two series are the same, but for how sums are rounded."""
-    assert (found.first, found.last, found.width) == (expected.first, expected.last, expected.width)
+    assert replace(found, cells=()) == replace(expected, cells=())
     by = {
         (cell.bin, cell.batch_size, cell.type, cell.status, cell.converged): cell for cell in expected.cells
     }
     assert len(found.cells) == len(by)
     for cell in found.cells:
         other = by[cell.bin, cell.batch_size, cell.type, cell.status, cell.converged]
-        sums = {name: pytest.approx(getattr(other, name)) for name in ("time", "energy", "cost")}
-        assert cell == replace(other, **sums)
+        assert cell == replace(other, cost=pytest.approx(other.cost))
 
 
 @pytest.mark.parametrize("first", [1, 70_001])
