@@ -62,7 +62,7 @@ class Watch:
     def _is_the_page(self, message: ConsoleMessage) -> bool:
         """Tell whether a page itself was refused, which is what a test wants to see."""
         here = message.page.url if message.page else ""
-        return message.text.startswith(NOT_LOADED) and message.location.get("url") == here
+        return bool(message.text.startswith(NOT_LOADED) and message.location.get("url") == here)
 
 
 def findings(page: Page, script: str) -> list[str]:
