@@ -144,7 +144,7 @@ def _ordering(order: Order) -> list[sa.ColumnElement[Any]]:
     key = KEYS[order.key]
     if key is None:
         return [_job.c.job_id.desc() if order.is_descending else _job.c.job_id]
-    return [key.is_(None), key.desc() if order.is_descending else key, _job.c.job_id]
+    return [(key.desc() if order.is_descending else key.asc()).nulls_last(), _job.c.job_id]
 
 
 def _follows(order: Order, place: Place) -> sa.ColumnElement[bool]:

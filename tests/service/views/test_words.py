@@ -54,7 +54,7 @@ def test_what_is_explored_says_how_much_is_known_and_how_much_is_wanted() -> Non
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"stage": Stage.PRUNING}, "was the best so far, or the default while there was none."),
+        ({"stage": Stage.PRUNING}, "before any has converged, the default or else the smallest."),
         ({"size": 128}, "was the one of the lowest posterior mean cost, 1.20 MJ."),
         ({"size": 256}, "was taken since none had a result."),
     ],
