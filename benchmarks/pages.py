@@ -55,7 +55,7 @@ class Look(Struct, frozen=True):
 def size_of(effort: Effort) -> Multitude:
     """Return how large a store is looked at."""
     jobs, trials = effort.memory
-    return Multitude(jobs, TRIALS, trials)
+    return Multitude(jobs, TRIALS, max(trials, TRIALS))
 
 
 def requests_of(effort: Effort) -> int:

@@ -1,10 +1,14 @@
 """The command line: ``batchbandit``."""
 
+import errno
+import os
+import sys
 from importlib import import_module
 
 import click
 
 from service.commands.examples import examples
+from service.commands.outcomes import Exit, Failed
 
 COMMANDS = {
     "completion": "service.commands.completion:completion",
@@ -17,6 +21,7 @@ COMMANDS = {
     "trials": "service.commands.trials:trials",
 }
 """Where each command is."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Commands(click.Group):
@@ -33,6 +38,21 @@ class Commands(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Carry out a command; one that is broken off ends with a code of its own."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Failed(Exit.INTERRUPTED, "interrupted") from None
+        except BrokenPipeError:
+            # What is left in its buffer would fail once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(Exit.UNREAD)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise Failed(Exit.UNUSABLE, f"there is no room for what is written ({error.strerror})") from error
 
 
 @click.group(

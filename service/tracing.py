@@ -53,11 +53,11 @@ class Tracing:
             {"http.request.method": scope["method"]},
         )
 
-    def end(self, asked: Asked, route: str | None, status: int) -> None:
+    def end(self, asked: Asked, method: str, route: str | None, status: int) -> None:
         """End the span of a request, whose route is None where it has found none."""
-        span = asked.span
+        span = asked.span  # which says nothing of itself where it is not sampled
         if route is not None:
-            span.update_name(f"{span.attributes['http.request.method']} {route}")
+            span.update_name(f"{method} {route}")
             span.set_attribute("http.route", route)
         span.set_attribute("http.response.status_code", status)
         span.set_attribute("batchbandit.request_id", asked.request_id)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from service.cli import main
+from service.dashboard.routes import routes as pages
 from service.web.routes import Resource, routes
 from tests.conftest import ROOT
 from tests.docs.blocks import (
@@ -174,6 +175,27 @@ def test_every_address_in_a_script_is_one_that_there_is() -> None:
     assert found
 
 
+def test_every_chart_of_the_dashboard_is_documented_and_no_other() -> None:
+    charts = (ROOT / "service" / "dashboard" / "charts").glob("*.py")
+    drawn = {
+        title
+        for path in charts
+        for title in re.findall(r'^\s+title="([^"]+)"', path.read_text(), re.MULTILINE)
+    }
+    assert drawn
+    assert set(re.findall(r"^\| `([^`/][^`]*)` ", text_of("docs/dashboard.md"), re.MULTILINE)) == drawn
+
+
+def test_every_page_of_the_dashboard_is_documented_and_no_other() -> None:
+    served = {
+        route.path_format
+        for route in pages
+        if isinstance(route.endpoint, Resource) and "GET" in route.endpoint.methods
+    }
+    told = re.findall(r"^\| `(/[^`?]*)", text_of("docs/dashboard.md"), re.MULTILINE)
+    assert {*told, "/static/{digest}/{name}"} == served
+
+
 def test_what_is_printed_is_compared() -> None:
     block = Block("x", 1, "sh", "one\n# 1 ... 3\n\ntwo \\\n  three\nfour\n", None)
     assert [(step.commands, step.output) for step in steps_of(block)] == [
@@ -204,7 +226,7 @@ def test_the_quick_start_runs_and_prints_what_it_shows(
             if block.is_run:
                 session.run(block)
         for link in re.findall(r"<(http://[^>]+)>", text_of("docs/quickstart.md")):
-            session.run(Block("x", 1, "sh", f"curl '{link}' | grep -q digits-nightly\n", None))
+            session.run(Block("x", 1, "sh", f"curl '{link}' | grep digits-nightly > shown\n", None))
         with pytest.raises(AssertionError, match="127"):
             session.run(Block("x", 1, "sh", "echo 127\n# 128\n", None))
         with pytest.raises(AssertionError):

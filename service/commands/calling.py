@@ -16,6 +16,7 @@ from service.commands.outcomes import Exit, Failed, refusal_of, unreachable
 
 T = TypeVar("T")
 
+DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """Between two parts of an answer; a service that is overloaded says so after 15."""
@@ -146,7 +147,7 @@ class Service:
     def _explained(self, method: str) -> Iterator[None]:
         try:
             yield
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise Failed(Exit.UNUSABLE, f"{self.address} cannot be asked ({error})") from error
         except httpx.HTTPError as error:
             raise unreachable(error, self.address, is_change=method != READING) from error
@@ -189,7 +190,7 @@ def calls_service(command: Callable[Concatenate[Service, ...], T]) -> Callable[.
     @click.option(
         "--url",
         envvar="BATCHBANDIT_URL",
-        default="http://127.0.0.1:8000",
+        default=DEFAULT_URL,
         show_default=True,
         show_envvar=True,
         help="The service's address.",

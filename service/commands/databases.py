@@ -10,7 +10,8 @@ from msgspec import Struct
 from core.finding import Finding
 from service.commands.examples import examples
 from service.commands.outcomes import Exit
-from service.commands.printing import as_json, print_json, printable
+from service.commands.printing import as_json, print_json
+from service.logs import printable
 from service.options import database_url, refusals_said
 from service.store import adoption, checking, partitioning, tallies
 from service.store.backup import back_up

@@ -1,18 +1,18 @@
 """Jobs, trials and decisions in words."""
 
-from rich.table import Table
 from rich.text import Text
 
 from core.records import Stage
 from service.commands.drawing import batch_sizes_drawn
-from service.commands.printing import grid, printable, show, standard_output, table
+from service.commands.printing import Listing, grid, show, standard_output
+from service.logs import printable
 from service.views.figures import NONE, count, joules, moment, percent, seconds
 from service.views.shapes import DecisionView, JobSummary, JobView, SavingsView, TrialView
 
 STAGES = {Stage.PRUNING: "pruning", Stage.MAB: "bandit"}
 
 
-def jobs_table() -> Table:
+def jobs_table() -> Listing:
     """Return an empty list of jobs."""
     headings = (
         "job",
@@ -25,10 +25,15 @@ def jobs_table() -> Table:
         "last activity (UTC)",
         "trouble",
     )
-    return table(*headings, numbers=("default", "best", "trials", "saved"), names=("job",))
+    return Listing(
+        *headings,
+        numbers=("default", "best", "trials", "saved"),
+        names=("job",),
+        spare=("last activity (UTC)", "default", "stage", "trials", "activity"),
+    )
 
 
-def add_job(jobs: Table, job: JobSummary) -> None:
+def add_job(jobs: Listing, job: JobSummary) -> None:
     """Add a job to the list."""
     trouble = Text(job.problem.trouble.value, style="bold red") if job.problem else ""
     jobs.add_row(
@@ -124,7 +129,7 @@ def ends_said(job: JobView) -> str:
     return f"a metric of {at_least} {terms.target_metric:g}, {bound}, or {terms.max_epochs} epochs"
 
 
-def trials_table() -> Table:
+def trials_table() -> Listing:
     """Return an empty list of trials."""
     headings = (
         "trial",
@@ -139,10 +144,11 @@ def trials_table() -> Table:
         "note",
     )
     numbers = ("trial", "batch size", "time", "energy", "cost")
-    return table(*headings, numbers=numbers, names=("note",))
+    spare = ("started (UTC)", "type", "rule", "time", "energy", "cost")
+    return Listing(*headings, numbers=numbers, names=("note",), spare=spare)
 
 
-def add_trial(trials: Table, trial: TrialView) -> None:
+def add_trial(trials: Listing, trial: TrialView) -> None:
     """Add a trial to the list."""
     outcome = trial.status.value.lower()
     if trial.converged is not None:
@@ -171,7 +177,7 @@ def show_decision(decision: DecisionView) -> None:
     if not decision.arms:
         return
     numbers = ("batch size", "mean cost", "deviation", "observations", "drawn cost")
-    weighed = table(*numbers, "", numbers=numbers)
+    weighed = Listing(*numbers, "", numbers=numbers, spare=("observations", "deviation"))
     for arm in decision.arms:
         is_chosen = arm.batch_size == decision.batch_size
         weighed.add_row(

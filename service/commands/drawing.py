@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from core.cost import cost_of
-from service.commands.printing import printable, table
+from service.commands.printing import Listing
+from service.logs import printable
 from service.views.figures import NONE, count, joules, percent
 from service.views.shapes import BatchSizeState, BatchSizeView, JobView
 
@@ -93,7 +93,7 @@ def interval_drawn(axis: Axis, estimate: Estimate, marks: Marks) -> str:
     return "".join(drawn)
 
 
-def batch_sizes_drawn(job: JobView, console: Console) -> Table:
+def batch_sizes_drawn(job: JobView, console: Console) -> Listing:
     """Return a row a batch size: its cost on the common axis, how often it was chosen, what is to note."""
     width = min(console.width, WIDE)
     is_roomy = width >= ROOMY
@@ -105,7 +105,7 @@ def batch_sizes_drawn(job: JobView, console: Console) -> Table:
     numbers = ("batch size", "mean cost", "share", "best", "trials")
     if is_roomy:
         headings += ["trials", "best"]
-    made = table(*headings, "note", numbers=numbers, names=("note",))
+    made = Listing(*headings, "note", numbers=numbers, names=("note",), spare=("share", _ends(axis)))
     for seen in job.batch_sizes:
         estimate = estimates[seen.batch_size]
         cells = [

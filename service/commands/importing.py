@@ -4,7 +4,8 @@ import click
 
 from service.commands.databases import failures_said, times_said, timezone_option, zone_of
 from service.commands.examples import examples
-from service.commands.printing import as_json, print_json, printable, progress
+from service.commands.printing import as_json, print_json, progress
+from service.logs import printable
 from service.options import database_url, refusals_said
 from service.store.importing import import_reference, size_of
 

@@ -16,8 +16,9 @@ from service.commands.examples import examples
 from service.commands.exporting import export
 from service.commands.names import job_argument
 from service.commands.outcomes import Exit, Failed
-from service.commands.printing import as_json, print_json, printable, show, standard_error
+from service.commands.printing import as_json, print_json, show, standard_error
 from service.engine.commands import Started
+from service.logs import printable
 from service.views.files import Format
 from service.views.shapes import Activity, JobsView, JobView, Trouble
 from service.web.wire import PausedBody
@@ -80,7 +81,7 @@ def ls(service: Service, /, *, limit: int, is_all: bool, as_json: bool, **filter
                 add_job(listed, job)
     if not as_json:
         show(listed)
-        tell_rest(listed.row_count, "jobs", has_more=has_more)
+        tell_rest(len(listed), "jobs", has_more=has_more)
 
 
 def tell_rest(shown: int, what: str, *, has_more: bool) -> None:
@@ -274,7 +275,12 @@ def ensure_meant(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("nobody can be asked here whether this is meant: say --yes")
-    if not click.confirm(printable(question), err=True):
+    try:
+        is_meant = click.confirm(printable(question), err=True)
+    except click.Abort:
+        click.echo(err=True)
+        is_meant = False
+    if not is_meant:
         raise Failed(Exit.REFUSED, "nothing was done")
 
 

@@ -7,8 +7,8 @@ import click
 import httpx
 import msgspec
 
-from service.commands.printing import printable
 from service.errors import JobNotFound, TrialNotFound, UnknownHost
+from service.logs import printable
 from service.web.wire import ProblemBody
 
 URN = "urn:batchbandit:problem:"
@@ -24,17 +24,21 @@ class Exit(IntEnum):
     REFUSED = 4
     NOT_ALLOWED = 5
     UNAVAILABLE = 6
+    INTERRUPTED = 130
+    UNREAD = 141
 
 
 EXIT_CODES = """\b
 Exit codes:
-  0  done
-  1  db check has found something
-  2  wrong usage, or a database, file or address that cannot be used
-  3  there is no such job, trial or token
-  4  refused, by the service or by you when you were asked
-  5  not allowed: the token is missing, revoked, or for something else
-  6  no service can be reached, or it cannot answer now
+    0  done
+    1  db check has found something
+    2  wrong usage, or a database, file or address that cannot be used
+    3  there is no such job, trial or token
+    4  refused, by the service or by you when you were asked
+    5  not allowed: the token is missing, revoked, or for something else
+    6  no service can be reached, or it cannot answer now
+  130  interrupted, as with Ctrl-C
+  141  who read the output has gone
 """
 
 

@@ -2,36 +2,32 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
 import click
 import msgspec
 from rich import box
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from service.views import figures
 
 UNBOUNDED = 100_000
 """Columns where nobody looks through a window: what is read by a program is never cut."""
+GAP = 2
+"""Columns between those of a list."""
+LEAST_NAME = 12
+"""Columns that a name has before it goes on in a further line."""
 
 TYPED = str.maketrans({figures.MINUS: "-", figures.NONE: "-", "±": "+-"})
 """How figures are written where there are no such signs."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
-
-
-def printable(text: str) -> str:
-    """Return a text with what could steer a terminal written out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
-        for char in text
-    )
 
 
 def print_json(value: object) -> None:
@@ -74,18 +70,62 @@ def show(*shown: RenderableType, style: str | None = None) -> None:
     click.echo(text.encode(console.encoding, "backslashreplace"), nl=False)
 
 
-def table(*headings: str, numbers: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> Table:
-    """Return an empty table; columns of ``numbers`` are set to the right, ``names`` are never cut."""
-    ruled = box.SIMPLE_HEAD if standard_output().is_terminal else None
-    made = Table(box=ruled, show_edge=False, pad_edge=False)
-    for heading in headings:
-        made.add_column(
-            heading,
-            justify="right" if heading in numbers else "left",
-            overflow="fold" if heading in names else "ellipsis",
-            no_wrap=heading not in names,
-        )
-    return made
+class Listing:
+    """Rows under headings, no wider than a terminal: where it is narrow, the ``spare`` columns go one by one.
+
+    Columns of ``numbers`` are set to the right, ``names`` go on in a further line rather than being cut.
+    """
+
+    def __init__(
+        self,
+        *headings: str,
+        numbers: Collection[str] = (),
+        names: Collection[str] = (),
+        spare: Sequence[str] = (),
+    ) -> None:
+        self._headings = headings
+        self._numbers, self._names, self._spare = numbers, names, spare
+        self._rows: list[tuple[tuple[str | Text, ...], str]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add_row(self, *cells: str | Text, style: str = "") -> None:
+        """Add a row, a cell a heading."""
+        self._rows.append((cells, style))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay out what there is room for."""
+        shown = self._columns_within(options.max_width)
+        ruled = box.SIMPLE_HEAD if console.is_terminal else None
+        made = Table(box=ruled, show_edge=False, pad_edge=False, collapse_padding=ruled is not None)
+        for heading in (self._headings[column] for column in shown):
+            made.add_column(
+                heading,
+                justify="right" if heading in self._numbers else "left",
+                overflow="fold" if heading in self._names else "ellipsis",
+                no_wrap=heading not in self._names,
+            )
+        for cells, style in self._rows:
+            made.add_row(*(cells[column] for column in shown), style=style)
+        yield made
+
+    def _columns_within(self, width: int) -> list[int]:
+        """Return the columns that fit into a width, where names have at least a part of it."""
+        longest = max(LEAST_NAME, width // 4)
+        widths = [
+            max(map(cell_len, (heading, *(str(cells[column]) for cells, _ in self._rows))))
+            for column, heading in enumerate(self._headings)
+        ]
+        needed = {
+            heading: min(widths[column], longest) if heading in self._names else widths[column]
+            for column, heading in enumerate(self._headings)
+        }
+        for spare in self._spare:
+            if sum(needed.values()) + GAP * (len(needed) - 1) <= width:
+                break
+            del needed[spare]
+        return [column for column, heading in enumerate(self._headings) if heading in needed]
 
 
 def grid() -> Table:

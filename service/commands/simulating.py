@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from core.records import Policy
 from service.commands.examples import examples
 from service.commands.jobs import bound_of, words
-from service.commands.printing import as_json, print_json, printable, progress, show, table
+from service.commands.printing import Listing, as_json, print_json, progress, show
+from service.logs import printable
 from service.options import refusals_said
 from service.simulation.outcomes import Outcome, Plan, Spread, simulate
 from service.simulation.recordings import Overrides, read
@@ -121,10 +121,16 @@ def simulate_runs(
     )
 
 
-def outcomes_table(outcomes: list[Outcome]) -> Table:
+def outcomes_table(outcomes: list[Outcome]) -> Listing:
     """Return a row a workload."""
     headings = ("workload", "default", "best", "chosen", "regret", "cost saved", "energy saved", "time saved")
-    made = table(*headings, "stuck", numbers=("default", "best", "stuck"), names=("workload",))
+    made = Listing(
+        *headings,
+        "stuck",
+        numbers=("default", "best", "stuck"),
+        names=("workload", "chosen"),
+        spare=("default", "regret", "time saved", "energy saved"),
+    )
     for outcome in outcomes:
         made.add_row(
             printable(outcome.workload),

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from service.clock import utc_now
 from service.commands.examples import examples
 from service.commands.outcomes import Exit, Failed
-from service.commands.printing import as_json, print_json, printable, show, table
+from service.commands.printing import Listing, as_json, print_json, show
 from service.credentials import CONFINABLE, Role, Token
+from service.logs import printable
 from service.options import database_url, refusals_said
 from service.store import audit, tokens
 from service.store.audit import COMMAND_LINE, Action, Event
@@ -103,7 +104,8 @@ def list_tokens(database_url: str, *, as_json: bool) -> None:
     """List the tokens, revoked ones too; times are UTC."""
     with refusals_said():
         found = run_beside(database_url, tokens.every, must_exist=True)
-    listed = table("id", "role", "prefix", "created", "last used", "revoked", names=("id", "prefix"))
+    headings = ("id", "role", "prefix", "created", "last used", "revoked")
+    listed = Listing(*headings, names=("id", "prefix"), spare=("created", "last used"))
     for each in map(Listed.of, found):
         if as_json:
             print_json(each)

@@ -75,7 +75,7 @@ def ls(
                 add_trial(listed, trial)
     if not as_json:
         show(listed)
-        tell_rest(listed.row_count, "trials", has_more=has_more)
+        tell_rest(len(listed), "trials", has_more=has_more)
 
 
 @trials.command(epilog=examples("batchbandit trials why resnet-nightly 42"))

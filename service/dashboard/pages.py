@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,6 +24,8 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+RESERVED = "!#$%&'()*+,/:;=?@[]"
+"""What stays as it is in an address (RFC 3986, section 2), besides letters, digits and ``-._~``."""
 
 STAGES = {Stage.PRUNING: "Pruning", Stage.MAB: "Bandit"}
 """The stages as people call them."""
@@ -47,8 +49,8 @@ class Page(Response):
 
 
 def redirect(address: str) -> Page:
-    """Return what leads on to another page of the service's."""
-    return Page("", HTTPStatus.SEE_OTHER, {"Location": address})
+    """Return what leads on to another page of the service's; what no header may hold is percent-encoded."""
+    return Page("", HTTPStatus.SEE_OTHER, {"Location": quote(address, safe=RESERVED)})
 
 
 class Visitor:

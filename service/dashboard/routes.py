@@ -48,7 +48,10 @@ routes = [
     Route("/trial", _page(trial)),
     Route("/job/pause", Resource(POST=needs(Role.OPERATOR, pause))),
     Route("/job/resume", Resource(POST=needs(Role.OPERATOR, resume))),
-    Route("/signin", Resource(GET=public(signing_in.ask), POST=public(signing_in.sign_in))),
+    Route(
+        "/signin",
+        Resource(GET=public(signing_in.ask), HEAD=public(signing_in.ask), POST=public(signing_in.sign_in)),
+    ),
     Route("/signout", Resource(POST=public(signing_in.sign_out))),
     Route("/static/{digest}/{name}", Resource(GET=public(static), HEAD=public(static))),
 ]

@@ -6,7 +6,7 @@ nothing comes before it any more. On SQLite, where a transaction ends before the
 order.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, Self
@@ -22,7 +22,8 @@ from service.store.happening import Happening, Kind
 LARGEST = 2**63 - 1
 
 _columns = schema.event.c
-_key = sa.tuple_(_columns.transaction_id, _columns.event_id)
+_key = (_columns.transaction_id, _columns.event_id)
+_content = (_columns.job_id, _columns.kind, _columns.timestamp, _columns.detail)
 _TRANSACTION = {"sqlite": "0", "postgresql": "pg_current_xact_id()::text::bigint"}
 _GIVEN = ("timestamp", "job_id", "kind", "detail")
 """The columns of a row that is added, in their order in the table."""
@@ -32,6 +33,32 @@ _HEAD = {
     "sqlite": sa.select(sa.literal_column("0"), _newest),
     "postgresql": sa.select(_OLDEST_OPEN, sa.literal_column("0")),
 }
+
+
+def _bound(name: str) -> sa.BindParameter[int]:
+    return sa.bindparam(name, type_=sa.BigInteger)
+
+
+_RANGE: Mapping[str, tuple[sa.ColumnElement[bool], Sequence[sa.Column[Any]]]] = {
+    # By the table's key: SQLite would go through all rows of transaction 0 for a comparison of pairs.
+    "sqlite": (
+        sa.and_(_columns.event_id > _bound("after_event"), _columns.event_id <= _bound("until_event")),
+        (_columns.event_id,),
+    ),
+    "postgresql": (
+        sa.and_(
+            sa.tuple_(*_key) > sa.tuple_(_bound("after_transaction"), _bound("after_event")),
+            sa.tuple_(*_key) <= sa.tuple_(_bound("until_transaction"), _bound("until_event")),
+        ),
+        _key,
+    ),
+}
+"""What is behind a place and not behind another one, and its order."""
+
+_SETTINGS = sa.select(
+    *(sa.func.set_config(name, "off", sa.true()) for name in ("enable_seqscan", "enable_sort"))
+)
+"""Of a transaction on Postgres."""
 
 
 class Position(NamedTuple):
@@ -51,7 +78,7 @@ class Position(NamedTuple):
         if not (transaction_id + event_id).isascii():
             raise ValueError(text)
         position = cls(int(transaction_id), int(event_id))
-        if str(position) != text or max(position) > LARGEST:
+        if str(position) != text or min(position) < 0 or max(position) > LARGEST:
             raise ValueError(text)
         return position
 
@@ -129,9 +156,14 @@ def between(
     connection: Connection, after: Position, until: Position, limit: int, watched: Watched | None = None
 ) -> Events:
     """Read events after a place, as far as another one that was the head; look at so many at most."""
-    last = connection.execute(_last, _bounds(after, until) | {"skipped": limit - 1}).one_or_none()
+    _go_by_index(connection)
+    is_between, in_order = _RANGE[connection.dialect.name]
+    keys = sa.select(*_key).where(is_between).order_by(*in_order).limit(1).offset(limit - 1)
+    last = connection.execute(keys, _bounds(after, until)).one_or_none()
     end = until if last is None else Position(*last)
-    wanted = _between if watched is None else _between.where(watched.condition())
+    wanted = sa.select(*_key, *_content).where(is_between).order_by(*in_order).limit(limit)
+    if watched is not None:
+        wanted = wanted.where(watched.condition())
     rows = connection.execute(wanted, _bounds(after, end)).all()
     return Events([_event(*row) for row in rows], end)
 
@@ -141,26 +173,15 @@ def news(connection: Connection, after: Position, limit: int) -> Events:
     return between(connection, after, head(connection), limit)
 
 
-def _bound(name: str) -> sa.BindParameter[int]:
-    return sa.bindparam(name, type_=sa.BigInteger)
+def _go_by_index(connection: Connection) -> None:
+    """Keep Postgres, to which any range of pairs is few rows, from going through the table to sort them."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_SETTINGS)
 
 
 def _bounds(after: Position, until: Position) -> dict[str, int]:
     names = ("after_transaction", "after_event", "until_transaction", "until_event")
     return dict(zip(names, (*after, *until), strict=True))
-
-
-_is_between = sa.and_(
-    _key > sa.tuple_(_bound("after_transaction"), _bound("after_event")),
-    _key <= sa.tuple_(_bound("until_transaction"), _bound("until_event")),
-)
-_in_order = (_columns.transaction_id, _columns.event_id)
-_last = sa.select(*_in_order).where(_is_between).order_by(*_in_order).limit(1).offset(_bound("skipped"))
-_between = (
-    sa.select(*_in_order, _columns.job_id, _columns.kind, _columns.timestamp, _columns.detail)
-    .where(_is_between)
-    .order_by(*_in_order)
-)
 
 
 def _event(
@@ -189,6 +210,7 @@ _delete = sa.delete(schema.event).where(
 
 def oldest(connection: Connection) -> datetime | None:
     """Return when the oldest event that may go happened (UTC), None where there is none."""
+    _go_by_index(connection)
     return connection.execute(_oldest).scalar_one_or_none()
 
 

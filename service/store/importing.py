@@ -144,8 +144,9 @@ def _copy_reference(source: Connection, target: Connection, advance: Advance) ->
                 # Of these columns alone: the others are there from a later revision on.
                 target.execute(sa.insert(_narrow(table, columns)), [dict(row) for row in rows])
                 advance(len(rows))
-        except (ValueError, TypeError, LookupError, sa.exc.IntegrityError) as error:
-            raise OpeningError(f'table "{table.name}" cannot be read ({error}); correct it') from error
+        except (ValueError, TypeError, LookupError, sa.exc.StatementError) as error:
+            reason = error.orig if isinstance(error, sa.exc.StatementError) else error  # without the rows
+            raise OpeningError(f'table "{table.name}" cannot be read ({reason}); correct it') from error
 
 
 def _narrow(table: sa.Table, columns: Collection[sa.Column[object]]) -> sa.TableClause:

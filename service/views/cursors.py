@@ -26,7 +26,7 @@ def place_of(cursor: str, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested deeply, where nothing is to be nested
         raise foreign() from None
 
 

@@ -54,7 +54,7 @@ def _weighed(arm: Weighed) -> WeighedView:
     """Return an arm in costs, which are minus its rewards."""
     return WeighedView(
         batch_size=arm.batch_size,
-        mean_cost=-arm.mean,
+        mean_cost=0.0 - arm.mean,  # no minus before a zero
         deviation=deviation_of(arm),
         num_observations=arm.num_observations,
         sampled_cost=None if arm.sample is None else -arm.sample,

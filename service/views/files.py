@@ -15,8 +15,8 @@ from service.views.shapes import TrialView
 COLUMNS = TrialView.__struct_fields__
 ROWS_A_GROUP = 10_000
 """Of a Parquet file: what is kept until it is written."""
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet would carry out."""
+FORMULAS = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", *"\t\r\n")
+"""What a cell begins with that a spreadsheet would carry out, also in full width (OWASP, CSV injection)."""
 
 
 class Format(StrEnum):

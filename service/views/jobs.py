@@ -70,7 +70,7 @@ _KEYS: dict[str, Any] = {
     "job_id": None,
     "last_activity": Annotated[datetime, Meta(tz=True)] | None,
     "savings": float | None,
-    "trials": Annotated[int, Meta(ge=0, le=2**63 - 1)],
+    "trials": Annotated[int, Meta(ge=0, le=2**31 - 1)],
 }
 
 

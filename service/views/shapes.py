@@ -109,7 +109,8 @@ class SavingsView(Savings, frozen=True):
 class WeighedView(Struct, frozen=True, kw_only=True):
     """An arm as a decision saw it: posterior mean cost, its standard deviation, the cost that was drawn.
 
-    ``deviation`` is None where nothing was known of the arm, ``sampled_cost`` where none was drawn.
+    Costs are at the ``eta_knob`` of that moment. ``deviation`` is None where nothing was known of the arm,
+    ``sampled_cost`` where none was drawn.
     """
 
     batch_size: int

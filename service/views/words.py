@@ -8,6 +8,11 @@ from core.savings import Savings
 from service.views.figures import apart, count, joules, number_of, percent, seconds
 from service.views.shapes import WeighedView
 
+STAND_IN = (
+    "the best so far: the cheapest that is not set aside or, before any has converged, the default or else "
+    "the smallest."
+)
+"""What ``core.pruning.stand_in`` gives."""
 NO_REASON = "The release that dispatched this trial kept no reasons."
 
 
@@ -47,8 +52,7 @@ def _of_the_walk(why: Rationale, size: int) -> str:
             )
     return (
         f"{stage} waited for the result of an exploration that still ran. Meanwhile this training got batch "
-        f"size {size}, the best so far: the cheapest that is not set aside or, before any has converged, the "
-        "default or else the smallest."
+        f"size {size}, {STAND_IN}"
     )
 
 
@@ -87,7 +91,7 @@ def _certainty(arm: WeighedView) -> str:
 def _paused(why: Rationale, arm: WeighedView | None, size: int) -> str:
     begin = f"The job was paused, so that nothing was explored: batch size {size}"
     if why.stage is Stage.PRUNING:
-        return f"{begin} was the best so far, or the default while there was none."
+        return f"{begin} was {STAND_IN}"
     if arm is None or not arm.num_observations:
         return f"{begin} was taken since none had a result."
     return f"{begin} was the one of the lowest posterior mean cost, {joules(arm.mean_cost)}."

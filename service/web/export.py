@@ -45,7 +45,9 @@ async def export(request: Request) -> Response:
         **{name.decode(): value.decode() for name, value in FOR_BROWSERS},
     }
     if request.method == HTTPMethod.HEAD:
-        return Response(headers=headers)
+        head = Response(headers=headers)
+        del head.headers["content-length"]  # of what is sent while it is read, nobody knows it
+        return head
     return StreamingResponse(_parts(request, job_id, file), headers=headers)
 
 

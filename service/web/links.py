@@ -28,14 +28,12 @@ def _of_numbered(call: str) -> Link:
 
 
 _SUGGEST, _DELETE = "get_jobs_batch_size", "delete_jobs"
-_BEGIN = "post_api_v1_jobs_job_id_trials"
+_JOB = "api_v1_jobs_job_id"
+_BEGIN = f"post_{_JOB}_trials"
 _REPORT, _END = "post_report", "patch_trials"
 _BULK_SUGGEST, _BULK_REPORT = "post_api_v1_suggestions", "post_api_v1_reports"
-
-_SHOWN_TRIAL = "get_api_v1_jobs_job_id_trials_trial_number"
-_SHOWN_JOB = "get_api_v1_jobs_job_id"
-_BEAT = "put_api_v1_jobs_job_id_trials_trial_number_heartbeat"
-_RESET = "post_api_v1_jobs_job_id_reset"
+_SHOWN_JOB, _SHOWN_TRIAL = f"get_{_JOB}", f"get_{_JOB}_trials_trial_number"
+_BEAT = f"put_{_JOB}_trials_trial_number_heartbeat"
 
 _AFTER_REGISTERING: dict[str, Link] = {
     "register again": {"operationId": "post_jobs", "requestBody": "$response.body"},
@@ -46,7 +44,11 @@ _AFTER_REGISTERING: dict[str, Link] = {
     },
     "begin": _of_job(_BEGIN, "$response.body#/job_id")
     | {"requestBody": {"batch_size": "$response.body#/default_batch_size"}},
-    "reset": _of_job(_RESET, "$response.body#/job_id"),
+    "change": _of_job(f"patch_{_JOB}", "$response.body#/job_id")
+    | {"requestBody": {"eta_knob": "$response.body#/eta_knob", "max_epochs": 1}},
+    "pause": _of_job(f"post_{_JOB}_pause", "$response.body#/job_id"),
+    "resume": _of_job(f"post_{_JOB}_resume", "$response.body#/job_id"),
+    "reset": _of_job(f"post_{_JOB}_reset", "$response.body#/job_id"),
     "delete": _of_job(_DELETE, "$response.body#/job_id"),
     "show": _of_job(_SHOWN_JOB, "$response.body#/job_id"),
     "list the trials": _of_job(f"{_SHOWN_JOB}_trials", "$response.body#/job_id"),

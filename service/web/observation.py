@@ -70,7 +70,7 @@ class Observed:
             if status >= HTTPStatus.BAD_REQUEST or log.isEnabledFor(logging.DEBUG):
                 note_request(call, status, seconds, scope)
             if self._tracing is not None:
-                self._tracing.end(asked, route, status)
+                self._tracing.end(asked, scope["method"], route, status)
 
     def _figures(self, call: str, status: int) -> tuple[Counter, Histogram]:
         found = self._found.get((call, status))
@@ -109,7 +109,7 @@ def note_request(call: str, status: int, seconds: float, scope: Scope) -> None:
     if status >= HTTPStatus.BAD_REQUEST:
         problem = scope.get("problem") or named(HTTPStatus(status))
         metrics.REFUSALS.labels(problem).inc()
-    path = scope["path"][:100] if call is OTHER else None
+    path = scope["path"][:100] if call == OTHER else None
     told = fields(status=status, milliseconds=round(seconds * 1000, 1), problem=problem, path=path)
     log.log(level_of(status), "%s", call, extra=told)
 

@@ -10,11 +10,9 @@ import msgspec
 from core.records import Specification, Verdict
 from service.engine.commands import Lease, Started
 from service.errors import Unavailable
-from service.store.happening import Happening
-from service.web.events import EventsAsked
 from service.web.examples import exemplify
 from service.web.links import links_of, operation_id
-from service.web.shown import SHOWN, parameters_of, shown
+from service.web.shown import SHOWN, shown
 from service.web.wire import (
     BeginBody,
     ChangeBody,
@@ -46,7 +44,6 @@ _BODIES = (
     StateBody,
     Lease,
     Started,
-    Happening,
     ProblemBody,
     *SHOWN,
 )
@@ -125,26 +122,6 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             }
         },
-    }
-    happenings = {
-        "summary": "What happens to jobs, as an event stream (HTML standard, section 9.2)",
-        "parameters": [
-            *parameters_of(EventsAsked),
-            {
-                "name": "Last-Event-ID",
-                "in": "header",
-                "required": False,
-                "description": "The id of the event to go on from",
-                "schema": {"type": "string"},
-            },
-        ],
-        "responses": {
-            "200": {
-                "description": "Events, each with an id, its kind and, as data, what happened",
-                "content": {"text/event-stream": {"schema": schema[Happening]}},
-            }
-        }
-        | _problems({"422": "An impossible name or id"}, schema[ProblemBody]),
     }
     unavailable = {"503": UNAVAILABLE}
     well = {"200": ("It is", schema[StateBody])}
@@ -249,7 +226,6 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                     parameters=in_path[:1],
                 ),
             },
-            "/api/v1/events": {"get": happenings},
             "/api/v1/jobs/{job_id}/pause": {
                 "post": operation(
                     "Let a job explore nothing: its trainings get the best batch size so far",

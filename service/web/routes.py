@@ -167,6 +167,7 @@ async def readiness(request: Request) -> Response:
 
 async def measurements(request: Request) -> Response:
     """Give the service's own figures, for Prometheus; those of all workers of the host."""
+    request.user.ensure_reaches("")  # they are of all jobs
     census = request.app.state.census
     await census.refresh()
     return Answer(metrics.exposition(census), media_type=metrics.CONTENT_TYPE_LATEST)

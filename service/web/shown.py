@@ -6,15 +6,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
+from service.store.happening import Happening
 from service.views.shapes import DecisionView, JobsView, JobView, TrialsView, TrialView
 from service.web.browse import JobsAsked, TrialsAsked
+from service.web.events import EventsAsked
 from service.web.export import ExportAsked
 from service.web.query import without_none
 
 Described = dict[str, Any]
 Operation = Callable[..., Described]
 
-SHOWN = (JobsView, JobView, TrialsView, TrialView, DecisionView)
+SHOWN = (JobsView, JobView, TrialsView, TrialView, DecisionView, Happening)
 """What they answer with."""
 
 _NO_JOB = {"404": "No such job"}
@@ -63,6 +65,7 @@ def shown(
             "Show why a trial has its batch size", DecisionView, _NO_TRIAL | {"422": named}, in_path
         ),
         "/api/v1/jobs/{job_id}/export": {"get": _export(operation, in_path[0])},
+        "/api/v1/events": {"get": _events(operation, schema[Happening])},
     }
 
 
@@ -77,6 +80,28 @@ def _export(operation: Operation, job_id: Described) -> Described:
         "content": {
             kind: {"schema": {"type": "string", "description": text}} for kind, text in _FILES.items()
         },
+    }
+    return described
+
+
+def _events(operation: Operation, happening: Described) -> Described:
+    last = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The id of the event to go on from",
+        "schema": {"type": "string"},
+    }
+    described = operation(
+        "What happens to jobs, as an event stream (HTML standard, section 9.2)",
+        {},
+        {"422": "An impossible name or id"},
+        None,
+        [*parameters_of(EventsAsked), last],
+    )
+    described["responses"]["200"] = {
+        "description": "Events, each with an id, its kind and, as data, what happened",
+        "content": {"text/event-stream": {"schema": happening}},
     }
     return described
 

@@ -36,7 +36,7 @@ def survivors_if_all_converge(job: Job, seen: dict[int, list[Trial]], made: Make
         seen.setdefault(step.batch_size, []).append(trial)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_what_is_left_is_what_comes_through_if_all_converges_from_here_on(
     make_job: MakeJob, make_trial: MakeTrial, data: st.DataObject

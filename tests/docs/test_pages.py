@@ -11,7 +11,13 @@ from tests.docs.reference_server import write_reference
 from tests.docs.session import Session
 from tests.skips import skip_without
 
-RUN = {page: found for page in PAGES if (found := [block for block in blocks_of(page) if block.is_run])}
+ELSEWHERE = "docs/quickstart.md"
+"""The page that make test runs."""
+RUN = {
+    page: found
+    for page in PAGES
+    if page != ELSEWHERE and (found := [block for block in blocks_of(page) if block.is_run])
+}
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.postgres import create_database
 from benchmarks.server import Server, running_server
 from tests.service.tables import Tables, open_tables
 from tests.service.talk import Api
@@ -15,9 +14,9 @@ from tests.service.talk import Api
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Return a running server on a database of its own."""
-    url = None
+    url: str | None = None
     if request.param == "postgres":
-        url = create_database(request.getfixturevalue("postgres"), "served")
+        url = request.getfixturevalue("new_postgres_url")()
     with running_server(url) as running:
         yield running
 

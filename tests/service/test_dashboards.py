@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import AggregateExpr, Expr, MatchOp, VectorSelector
 
-from benchmarks.server import Child, Server, free_port, launch, running_server, stop
+from benchmarks.server import Child, Server, free_port, launch, running_server
 from tests.conftest import ROOT
 from tests.service.talk import Api
 from tests.skips import skip_without
@@ -211,7 +211,8 @@ def prometheus(server: Server, given: Labels, tmp_path_factory: pytest.TempPathF
         until_scraped(child, 3)
         yield Scraped(child.url, child.process, child.log, time.time())
     finally:
-        stop(child)
+        child.process.kill()  # there is nothing to keep
+        child.process.wait()
 
 
 def until_scraped(prometheus: Child, times: int) -> None:

@@ -101,6 +101,8 @@ def test_a_place_that_was_never_reached_is_taken_for_now(server: Server) -> None
         ({"after": f"0-{2**63}"}, None, ["query", "after"]),
         ({"after": f"{'9' * 5000}-1"}, None, ["query", "after"]),
         ({"after": "-1-1"}, None, ["query", "after"]),
+        ({"after": "1--1"}, None, ["query", "after"]),
+        ({}, f"0--{'9' * 30}", ["header", "last-event-id"]),
         ({}, "1-1-1", ["header", "last-event-id"]),
         ({}, "\u00b2-1", ["header", "last-event-id"]),
         ({"job_id": ""}, None, ["query", "job_id"]),

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import asyncpg
 import httpx
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -26,8 +27,9 @@ from service.engine.commands import Suggest
 from service.engine.commit import GroupCommit
 from service.errors import DatabaseUnavailable
 from service.logs import ConsoleLines, Format, JsonLines, Level, Logs, fields
+from service.serve_command import serve
 from tests.service.access.holders import make_token
-from tests.service.talk import Api, job_body
+from tests.service.talk import Api
 
 T = TypeVar("T")
 
@@ -66,9 +68,12 @@ def entry_of(child: Child, answer: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, httpx.Client]]:
-    """Return a server that logs all that it can, as JSON."""
-    with serving(tmp_path_factory.mktemp("logs"), "--log-format", "json", "--log-level", "debug") as served:
-        yield served
+    """Return a server that logs all that it can, as JSON, and a client that has a token."""
+    folder = tmp_path_factory.mktemp("logs")
+    token = make_token(f"sqlite+aiosqlite:///{folder / 'batchbandit.db'}", Role.ADMIN)
+    with serving(folder, "--log-format", "json", "--log-level", "debug") as (child, http):
+        http.headers["Authorization"] = f"Bearer {token}"
+        yield child, http
 
 
 def test_a_request_has_the_name_that_it_came_with_in_its_answer_and_its_line(
@@ -131,38 +136,27 @@ def test_uvicorn_logs_in_the_same_form(talkative: tuple[Child, httpx.Client]) ->
     assert {"uvicorn.error", "batchbandit.serving"} <= {entry["logger"] for entry in entries(child)}
 
 
-def test_no_secret_is_logged_whatever_the_level(tmp_path: Path) -> None:
-    token = make_token(f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}", Role.ADMIN)
-    with serving(tmp_path, "--log-level", "debug") as (child, http):
-        sent = {
-            "Authorization": f"Bearer {token}",
-            "Cookie": "batchbandit_token=hush-cookie",
-            "Idempotency-Key": "hush-key",
-        }
-        job_id = http.post("/jobs", headers=sent, json=job_body()).json()["job_id"]
-        for headers in (sent, sent | {"Authorization": "Bearer hush-wrong"}):
-            for path in (f"/jobs/batch_size?job_id={job_id}", "/jobs/batch_size", "/nothing", "/metrics"):
-                http.get(path, headers=headers)
-            http.post("/jobs", headers=headers, content=b"{")
-        said = child.log.read_text()
+def test_no_secret_is_logged_whatever_the_level(talkative: tuple[Child, httpx.Client]) -> None:
+    child, http = talkative
+    token = http.headers["Authorization"].removeprefix("Bearer ")
+    sent = {"Cookie": "batchbandit_token=hush-cookie", "Idempotency-Key": "hush-key"}
+    job_id = Api(http).register()["job_id"]
+    for headers in (sent, sent | {"Authorization": "Bearer hush-wrong"}):
+        for path in (f"/jobs/batch_size?job_id={job_id}", "/jobs/batch_size", "/nothing", "/metrics"):
+            http.get(path, headers=headers)
+        http.post("/jobs", headers=headers, content=b"{")
+    last = http.post("/signin", headers=sent, data={"token": "hush-form"})
+    entry_of(child, last)
+    said = child.log.read_text()
     assert said.count("batchbandit.requests") > 10
     assert [line for line in said.splitlines() if "hush" in line or token.split("_", 2)[2] in line] == []
 
 
-def test_a_level_leaves_out_what_is_below_it(tmp_path: Path) -> None:
-    with serving(tmp_path, "--log-level", "warning") as (child, http):
-        assert http.get("/nothing").status_code == 404
-    assert child.log.read_text() == ""
-
-
-def test_the_log_is_chosen_by_variables_too(tmp_path: Path) -> None:
-    port = free_port()
-    url = f"sqlite+aiosqlite:///{tmp_path / 'batchbandit.db'}"
-    variables = {"BATCHBANDIT_LOG_FORMAT": "json", "BATCHBANDIT_LOG_LEVEL": "info"}
-    command = [PROGRAM, "serve", "--port", str(port), "--database-url", url]
-    child = launch(command, port, tmp_path / "server.log", environment=variables)
-    stop(child)
-    assert entries(child)[0]["message"].startswith("batchbandit serves ")
+def test_how_to_log_is_said_by_variables_too() -> None:
+    variables = {"BATCHBANDIT_LOG_FORMAT": "JSON", "BATCHBANDIT_LOG_LEVEL": "warning"}
+    with CliRunner(env=variables).isolation():
+        said = serve.make_context("serve", []).params
+    assert (said["log_format"], said["log_level"]) == (Format.JSON, Level.WARNING)
 
 
 def drop_trials(url: str) -> None:
@@ -259,19 +253,36 @@ def test_a_traceback_stays_below_its_entry() -> None:
     assert "forged" in json.loads(JsonLines().format(entry))["exception"]
 
 
-def test_libraries_say_nothing_below_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def logging_as() -> Iterator[Callable[[Logs], None]]:
+    """Return what lets this process log, until the test is over."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    try:
-        Logs(Format.JSON, Level.DEBUG).begin()
-        logging.getLogger("aiosqlite").debug("executing %s", "a secret")
-        logging.getLogger("batchbandit.engine").debug("said")
-    finally:
-        logging.captureWarnings(capture=False)
-        for name in ("batchbandit", "uvicorn"):
-            logging.getLogger(name).setLevel(logging.NOTSET)
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    yield Logs.begin
+    logging.captureWarnings(capture=False)
+    for name in ("batchbandit", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_level_leaves_out_what_is_below_it(
+    logging_as: Callable[[Logs], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging_as(Logs(Format.CONSOLE, Level.WARNING))
+    for name in ("batchbandit.requests", "uvicorn.error"):
+        logging.getLogger(name).info("said")
+        logging.getLogger(name).warning("warned")
+    said = capsys.readouterr().err
+    assert (said.count("said"), said.count("warned")) == (0, 2)
+
+
+def test_libraries_say_nothing_below_a_warning(
+    logging_as: Callable[[Logs], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging_as(Logs(Format.JSON, Level.DEBUG))
+    logging.getLogger("aiosqlite").debug("executing %s", "a secret")
+    logging.getLogger("batchbandit.engine").debug("said")
     [line] = capsys.readouterr().err.splitlines()
     assert json.loads(line) | {"timestamp": ...} == {
         "timestamp": ...,

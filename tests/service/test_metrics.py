@@ -1,11 +1,8 @@
 """What the service counts: of what happens, of requests, of its database."""
 
 import asyncio
-import json
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,18 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from benchmarks.postgres import create_database, kill, postgres_folder
-from benchmarks.postgres import start as start_postgres
-from benchmarks.postgres import stop as stop_postgres
-from benchmarks.server import Child, free_port, launch, stop
 from core.records import TrialStatus, TrialType
 from service import metrics
 from service.engine.census import Census
 from service.store.databases import open_database
 from service.store.happening import Happening, Kind
 from tests.service.talk import Api
-
-PROGRAM = str(Path(sys.executable).parent / "batchbandit")
 
 
 def total(name: str, **labels: str) -> float:
@@ -102,7 +93,7 @@ def test_what_happens_to_a_job_as_a_whole_is_no_figure_of_trials(kind: Kind) -> 
     assert of_trials == [metric for metric in before if metric.name.startswith("batchbandit_trials")]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.none() | st.floats(-1e9, 1e9), max_size=5))
 def test_what_is_saved_and_what_is_lost_only_rise_and_their_difference_is_the_sum(
     savings: list[float | None],
@@ -217,48 +208,3 @@ def test_nobody_waits_long_for_a_database_that_says_nothing() -> None:
         return registry.get_sample_value("batchbandit_database_up")
 
     assert asyncio.run(asyncio.wait_for(scene(), 10)) == 0
-
-
-@pytest.fixture
-def lonely(tmp_path: Path) -> Iterator[tuple[Child, Callable[[], int], Callable[[], object]]]:
-    """Return two workers on a Postgres of their own, what ends that and what starts it again."""
-    port = free_port()
-    with postgres_folder() as folder:
-        postgres = start_postgres(folder)
-        url = create_database(postgres, "figures")
-        options = ["--workers", "2", "--log-format", "json", "--database-url", url]
-        child = launch([PROGRAM, "serve", "--port", str(port), *options], port, tmp_path / "server.log")
-        running = [postgres]
-        try:
-            yield child, lambda: kill(running[0]), lambda: running.append(start_postgres(folder))
-        finally:
-            stop(child)
-            stop_postgres(running[-1])
-
-
-def test_figures_are_given_while_the_database_is_away_and_every_line_of_the_log_is_json(
-    lonely: tuple[Child, Callable[[], int], Callable[[], object]],
-) -> None:
-    child, end_postgres, start_again = lonely
-    with httpx.Client(base_url=child.url, timeout=30, trust_env=False) as http:
-        Api(http).run(Api(http).register()["job_id"])
-        until(lambda: figure(http, "batchbandit_database_up") == 1)
-        assert figure(http, 'batchbandit_jobs{stage="Pruning"}') == 1, "however many workers there are"
-        until(lambda: figure(http, 'batchbandit_trials_ended_total{outcome="converged"}') == 1)
-        end_postgres()
-        until(lambda: figure(http, "batchbandit_database_up") == 0)
-        assert figure(http, "batchbandit_jobs") is None
-        assert figure(http, 'batchbandit_trials_ended_total{outcome="converged"}') == 1
-        start_again()
-        until(lambda: figure(http, "batchbandit_database_up") == 1)
-    stop(child)
-    lines = [json.loads(line) for line in child.log.read_text().splitlines()]
-    assert len({line["process"] for line in lines}) == 3, "the workers', and that which started them"
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what becomes true by itself."""
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -68,6 +68,9 @@ def test_every_link_leads_to_a_call_and_carries_what_it_takes(document: dict[str
         "post_report",
         "patch_trials",
         "delete_jobs",
+        "patch_api_v1_jobs_job_id",
+        "post_api_v1_jobs_job_id_pause",
+        "post_api_v1_jobs_job_id_resume",
     }
     for link in links:
         target = calls[link["operationId"]]

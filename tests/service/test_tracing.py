@@ -143,6 +143,16 @@ def test_a_refusal_is_no_error_of_the_service_and_has_no_route_where_there_is_no
     assert span.status.code == Status.STATUS_CODE_UNSET
 
 
+def test_what_a_caller_does_not_sample_is_answered_and_not_traced(
+    http: httpx.Client, collector: Collector
+) -> None:
+    for flags in ("00", "01"):
+        headers = {"traceparent": f"00-{TRACE}-{PARENT}-{flags}", "X-Request-Id": f"sampled-{flags}"}
+        assert http.get("/readyz", headers=headers).status_code == 200
+    [span] = collector.named("GET /readyz")
+    assert attributes(span)["batchbandit.request_id"] == "sampled-01"
+
+
 def test_a_transaction_that_begins_again_says_so() -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
@@ -190,27 +200,26 @@ def test_the_variables_say_where_traces_go(
         assert tracing_wanted() is None
 
 
-def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60, env=variables
-    )
-
-
 def test_nothing_of_it_is_imported_where_nobody_asks() -> None:
     script = (
         "import sys, service.cli, service.workers; from service.tracing import tracing_wanted;"
         "assert tracing_wanted() is None; print([m for m in sys.modules if m.startswith('opentelemetry')])"
     )
-    done = run(script, PYTHONPATH=":".join(sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_what_is_asked_for_and_not_installed_is_said() -> None:
-    script = (
-        "import sys; sys.modules['opentelemetry'] = None; import logging; logging.basicConfig();"
-        "from service.tracing import tracing_wanted; assert tracing_wanted() is None"
-    )
-    done = run(script, PYTHONPATH=":".join(sys.path), OTEL_TRACES_EXPORTER="otlp")
-    assert done.returncode == 0, done.stderr
-    assert "install batchbandit-server[otel]" in done.stderr
+def test_what_is_asked_for_and_not_installed_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    assert tracing_wanted() is None
+    assert "install batchbandit-server[otel]" in caplog.text

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from benchmarks.postgres import create_database
 from benchmarks.server import Server, running_server
 from service.credentials import Role
 from tests.service.access.holders import Guarded, client, make_token, revoke, until_known
@@ -17,7 +16,7 @@ from tests.service.talk import Api
 def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Return a service that asks for tokens, the first of which was made before it began."""
     if request.param == "postgres":
-        url = create_database(request.getfixturevalue("postgres"), "guarded")
+        url = request.getfixturevalue("new_postgres_url")()
     else:
         url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('guarded') / 'guarded.db'}"
     tokens = {role: make_token(url, role) for role in Role}

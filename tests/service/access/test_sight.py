@@ -63,6 +63,14 @@ def test_asking_for_another_job_is_forbidden_whether_or_not_it_is_there(
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:batchbandit:problem:forbidden")
 
 
+def test_figures_of_all_jobs_are_not_for_those_of_a_prefix(
+    reader: httpx.Client, operator: httpx.Client
+) -> None:
+    assert operator.get("/metrics").status_code == 200
+    for method in ("GET", "HEAD"):
+        assert reader.request(method, "/metrics").status_code == 403
+
+
 def test_who_only_trains_sees_nothing(trainer: httpx.Client) -> None:
     assert trainer.get(JOBS).status_code == 403
     assert trainer.get(path_of("team-1")).status_code == 403

@@ -204,6 +204,20 @@ def test_where_nobody_needs_a_token_there_is_nothing_to_sign_in_to(open_server: 
         assert "Sign out" not in browser.get("/").text
 
 
+def test_a_page_whose_address_was_written_by_hand_is_led_back_to(
+    browser: httpx.Client, guarded: Guarded
+) -> None:
+    onward = "/job?id=日é%2F&eta=0.5"
+    answer = sign_in(browser, guarded.tokens[Role.READER], onward)
+    there = "/job?id=%E6%97%A5%C3%A9%2F&eta=0.5"
+    assert (answer.status_code, answer.headers["location"]) == (303, there)
+    assert browser.get("/signin", params={"next": onward}).headers["location"] == there
+
+
+def test_the_form_is_asked_for_by_head_too(browser: httpx.Client) -> None:
+    assert (browser.head("/signin").status_code, browser.head("/signin").content) == (200, b"")
+
+
 def test_a_form_of_too_many_fields_is_refused(browser: httpx.Client) -> None:
     fields = "&".join(f"f{number}=1" for number in range(1000))
     assert browser.post("/signin", content=fields, headers=own(browser)).status_code == 422

@@ -20,7 +20,8 @@ from benchmarks.server import Server, running_server, start, stop
 from core.records import Stage
 from service.exposure import Exposure
 from service.store.databases import open_database, run_beside
-from service.views.files import COLUMNS, ROWS_A_GROUP
+from service.views.files import COLUMNS, ROWS_A_GROUP, CsvFile
+from service.views.shapes import TrialView
 from service.web.app import create_app
 from service.web.export import LOT, disposition
 from tests.service.api.paths import path_of
@@ -92,7 +93,7 @@ def test_csv_has_the_trials_that_are_listed_and_no_formulas(
         for name, text in row.items():
             value = trial[name]
             if isinstance(value, str):
-                assert text == (f"'{value}" if value[0] in "=+-@\t\r" else value)
+                assert text == (f"'{value}" if value[0] in "=@" else value)
             elif isinstance(value, bool) or value is None:
                 assert text == {True: "true", False: "false", None: ""}[value]
             else:
@@ -103,6 +104,23 @@ def test_csv_has_the_trials_that_are_listed_and_no_formulas(
 
 def test_csv_is_what_an_export_is_where_nothing_is_said(http: httpx.Client, job_id: str) -> None:
     assert http.get(path_of(job_id, "export")).content == exported(http, job_id, "csv").content
+
+
+@pytest.mark.parametrize("begin", [*"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"])
+def test_no_text_of_a_csv_begins_as_a_formula_does(begin: str) -> None:
+    members: dict[str, Any] = dict.fromkeys(COLUMNS) | {"failure_reason": f"{begin}1+1"}
+    trial = TrialView(**members)
+    [row] = csv.reader(io.StringIO(CsvFile().lot([trial]).decode(), newline=""))
+    assert row[COLUMNS.index("failure_reason")] == f"'{begin}1+1"
+
+
+def test_head_says_what_an_export_is_and_not_how_long(http: httpx.Client, job_id: str) -> None:
+    shown, headed = exported(http, job_id, "csv"), http.head(path_of(job_id, "export"))
+    assert (headed.status_code, headed.content) == (200, b"")
+    unlike = {"date", "x-request-id", "transfer-encoding"}
+    assert {name: value for name, value in headed.headers.items() if name not in unlike} == {
+        name: value for name, value in shown.headers.items() if name not in unlike
+    }
 
 
 def test_an_export_is_saved_under_the_name_of_its_job(http: httpx.Client, api: Api) -> None:

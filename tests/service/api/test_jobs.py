@@ -1,5 +1,6 @@
 """The list of jobs and a job whole, asked over HTTP."""
 
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import httpx
@@ -239,6 +240,29 @@ def test_a_call_that_takes_no_parameter_refuses_them(http: httpx.Client, api: Ap
         assert http.get(path_of(job_id, *rest)).status_code == 200
         answer = http.get(path_of(job_id, *rest), params={"x": "1"})
         assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", "x"])
+
+
+NESTED = b"[" * 2900
+
+
+@pytest.mark.parametrize(
+    ("sort", "place"),
+    [
+        ("job_id", b'["job_id",null,"x",' + NESTED),
+        ("job_id", b'["job_id",null,"\\ud800"]'),
+        ("job_id", b'["job_id","x","x"]'),
+        ("trials", b'["trials",2147483648,"x"]'),
+        ("trials", b'["trials",null,"x"]'),
+        ("savings", b'["savings",1e400,"x"]'),
+        ("last_activity", b'["last_activity","2026-01-01T00:00:00","x"]'),
+    ],
+)
+def test_a_cursor_that_the_service_has_not_made_is_refused(
+    http: httpx.Client, sort: str, place: bytes
+) -> None:
+    cursor = urlsafe_b64encode(place).decode().rstrip("=")
+    answer = http.get(JOBS, params={"sort": sort, "cursor": cursor})
+    assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "value_error.cursor")
 
 
 def test_a_cursor_of_another_order_is_refused(http: httpx.Client, population: dict[str, str]) -> None:

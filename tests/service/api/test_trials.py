@@ -126,6 +126,24 @@ def test_a_paused_job_says_that_it_explores_nothing(http: httpx.Client, api: Api
     assert decision["sentence"].startswith("The job was paused, so that nothing was explored: batch size")
 
 
+def test_a_paused_job_whose_default_is_set_aside_says_what_it_does_instead(
+    http: httpx.Client, api: Api
+) -> None:
+    name = api.register(max_failures=1)["job_id"]
+    api.end(api.trial(name) | {"reason": "OutOfMemoryError"})
+    http.post(path_of(name, "pause"))
+    trial = api.trial(name)
+    assert trial["batch_size"] == 8
+    sentence = http.get(path_of(name, "trials", trial["trial_number"], "decision")).json()["sentence"]
+    assert sentence.endswith("before any has converged, the default or else the smallest.")
+
+
+def test_nothing_costs_minus_zero(http: httpx.Client, api: Api) -> None:
+    name = api.register(num_pruning_rounds=0)["job_id"]
+    api.trial(name)
+    assert '"mean_cost":0.0,' in http.get(path_of(name, "trials", 1, "decision")).text
+
+
 @pytest.mark.parametrize(
     ("query", "place"),
     [

@@ -14,12 +14,13 @@ from click.testing import CliRunner
 
 from benchmarks.server import Server, running_server
 from service.cli import main
+from tests.service.tables import Tables, open_tables
 from tests.service.talk import Api
 
 PROGRAM = Path(sys.executable).parent / "batchbandit"
 STEERING = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "BATCHBANDIT_URL", "BATCHBANDIT_TOKEN")
 """Variables that change what is printed, or who is asked."""
-LEARNED, WALKING, ODD = "resnet-learned", "resnet-walking", "odd/na\tme\x1b[31m-9"
+LEARNED, WALKING, ODD = "resnet-learned", "resnet-walking", "odd/na\tme\x1b[31m\n-9"
 
 
 class Done(NamedTuple):
@@ -55,7 +56,7 @@ def run_program(*arguments: str, **environment: str) -> Done:
 def run_inside(*arguments: str, **environment: str) -> Done:
     """Run the same within this process, which is quicker."""
     runner = CliRunner(env={**dict.fromkeys(STEERING), **environment})
-    result = runner.invoke(main, arguments)
+    result = runner.invoke(main, arguments, prog_name="batchbandit")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Done(result.exit_code, result.stdout, result.stderr)
@@ -95,6 +96,30 @@ def fill(api: Api) -> None:
     api.end(api.trial(WALKING) | {"reason": "OutOfMemoryError"})
     api.trial(WALKING)
     api.register(job_id=ODD, job_id_prefix="")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Return a server, on each kind of database, that no other tests fill: some look at all that is there."""
+    url = None
+    if request.param == "postgres":
+        url = request.getfixturevalue("new_postgres_url")()
+    with running_server(url) as running:
+        yield running
+
+
+@pytest.fixture
+def own_api(own_server: Server) -> Iterator[Api]:
+    """Return the calls of a training job of that server."""
+    with httpx.Client(base_url=own_server.url, timeout=30, trust_env=False) as http:
+        yield Api(http)
+
+
+@pytest.fixture
+def own_tables(own_server: Server) -> Iterator[Tables]:
+    """Return a reader of that server's database."""
+    with open_tables(own_server.database_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from tests.service.commands.conftest import LEARNED, PROGRAM, Run
 from tests.service.commands.test_outcomes import answering
 
 
-def test_an_export_is_what_the_service_sends(ask_program: Run, jobs_server: Server, tmp_path: Path) -> None:
+def test_an_export_is_what_the_service_sends(ask: Run, jobs_server: Server, tmp_path: Path) -> None:
     with httpx.Client(base_url=jobs_server.url, trust_env=False) as http:
         wanted = http.get(f"/api/v1/jobs/{LEARNED}/export", params={"format": "csv"}).text
     file = tmp_path / "trials.csv"
-    done = ask_program("jobs", "export", LEARNED, "-o", str(file))
+    done = ask("jobs", "export", LEARNED, "-o", str(file))
     assert (done.code, done.out) == (0, "")
     assert file.read_bytes().decode() == wanted
-    assert ask_program("jobs", "export", LEARNED).out.splitlines() == wanted.splitlines()
+    assert ask("jobs", "export", LEARNED).out.splitlines() == wanted.splitlines()
     assert len(list(csv.DictReader(wanted.splitlines()))) == 12
 
 

@@ -59,35 +59,35 @@ def import_from(run: Run, source: Path | str, server: Server, *options: str) -> 
 
 
 def test_jobs_come_beside_those_of_a_running_service_and_go_on_there(
-    program: Run, source: Path, server: Server, api: Api, tables: Tables
+    run: Run, source: Path, own_server: Server, own_api: Api, own_tables: Tables
 ) -> None:
-    before = api.register()["job_id"]
+    before = own_api.register()["job_id"]
     names = renamed(source, "come-")
     bytes_before = source.read_bytes()
-    said = import_from(program, source, server)
+    said = import_from(run, source, own_server)
     assert said == {"jobs": names, "skipped": [], "num_trials": 461, "failed_trials": 0}
     assert source.read_bytes() == bytes_before
     for job_id in (before, names[0]):
-        trial = api.trial(job_id)
-        assert api.end(trial).status_code == 200
+        trial = own_api.trial(job_id)
+        assert own_api.end(trial).status_code == 200
     findings: list[object] = []
-    checking.check(server.database_url, findings.append)
+    checking.check(own_server.database_url, findings.append)
     assert findings == []
-    told = tables.rows("SELECT job_id FROM \"Event\" WHERE kind = 'job_registered' ORDER BY event_id")
+    told = own_tables.rows("SELECT job_id FROM \"Event\" WHERE kind = 'job_registered' ORDER BY event_id")
     assert [job_id for (job_id,) in told if job_id in names] == names
-    recorded = tables.rows("SELECT subject, actor FROM \"AuditEvent\" WHERE action = 'import job'")
+    recorded = own_tables.rows("SELECT subject, actor FROM \"AuditEvent\" WHERE action = 'import job'")
     assert {(name, "command line") for name in names} <= set(recorded)
 
 
 def test_what_comes_is_what_an_adoption_makes(
-    run: Run, source: Path, server: Server, tables: Tables, tmp_path: Path
+    run: Run, source: Path, own_server: Server, own_tables: Tables, tmp_path: Path
 ) -> None:
     names = renamed(source, "same-")
     with closing(sqlite3.connect(source)) as connection, connection:  # leases begin when they are given
         connection.execute(
             "UPDATE Trial SET status = 'Failed', end_timestamp = start_timestamp WHERE status = 'Dispatched'"
         )
-    import_from(run, source, server)
+    import_from(run, source, own_server)
     adopted = tmp_path / "adopted.db"
     shutil.copy(source, adopted)
     done = run("db", "adopt", "--timezone", ZONE, "--database-url", f"sqlite+aiosqlite:///{adopted}")
@@ -95,7 +95,7 @@ def test_what_comes_is_what_an_adoption_makes(
     with closing(sqlite3.connect(adopted)) as connection:
         for table in ("Job", "BatchSize", "GaussianTsArmState", "Trial"):
             wanted = connection.execute(f'SELECT * FROM "{table}"').fetchall()  # noqa: S608  (constants)
-            found = tables.rows(f"SELECT * FROM \"{table}\" WHERE job_id LIKE 'same-%'")  # noqa: S608
+            found = own_tables.rows(f"SELECT * FROM \"{table}\" WHERE job_id LIKE 'same-%'")  # noqa: S608
             assert sorted(map(plain, found), key=repr) == sorted(map(plain, wanted), key=repr)
     assert len(names) == 15
 
@@ -113,20 +113,20 @@ def plain(row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def test_names_that_are_taken_are_refused_and_nothing_comes_or_they_are_left_out(
-    run: Run, source: Path, server: Server, api: Api, tables: Tables
+    run: Run, source: Path, own_server: Server, own_api: Api, own_tables: Tables
 ) -> None:
     names = renamed(source, "twice-")
-    api.register(job_id=names[0], job_id_prefix="")
-    api.register(job_id=names[1], job_id_prefix="")
-    assert api.delete(names[1]).status_code == 200
-    before = tables.contents()
-    refused = run("import-zeus", str(source), "--database-url", server.database_url)
+    own_api.register(job_id=names[0], job_id_prefix="")
+    own_api.register(job_id=names[1], job_id_prefix="")
+    assert own_api.delete(names[1]).status_code == 200
+    before = own_tables.contents()
+    refused = run("import-zeus", str(source), "--database-url", own_server.database_url)
     assert (refused.code, refused.out) == (2, "")
     assert names[0] in refused.err
     assert names[1] in refused.err  # whose numbers would come again
     assert "--skip-existing" in refused.err
-    assert tables.contents() == before
-    said = import_from(run, source, server, "--skip-existing")
+    assert own_tables.contents() == before
+    said = import_from(run, source, own_server, "--skip-existing")
     assert (said["jobs"], said["skipped"]) == (names[2:], names[:2])
 
 
@@ -164,16 +164,16 @@ def as_postgres(name: str, value: object) -> object:
 
 
 def test_a_postgres_of_the_reference_is_a_source_too(
-    run: Run, postgres_source: tuple[str, list[str]], server: Server, api: Api
+    run: Run, postgres_source: tuple[str, list[str]], own_server: Server, own_api: Api
 ) -> None:
     url, names = postgres_source
-    existing = [name for name in names if api.suggest(name).status_code == 200]
+    existing = [name for name in names if own_api.suggest(name).status_code == 200]
     assert existing == []
-    said = import_from(run, url, server)
+    said = import_from(run, url, own_server)
     assert said == {"jobs": names, "skipped": [], "num_trials": 461, "failed_trials": 0}
-    assert api.suggest(names[0]).status_code == 200
+    assert own_api.suggest(names[0]).status_code == 200
     findings: list[object] = []
-    checking.check(server.database_url, findings.append)
+    checking.check(own_server.database_url, findings.append)
     assert findings == []
 
 
@@ -182,6 +182,7 @@ def test_a_postgres_of_the_reference_is_a_source_too(
     [
         ("UPDATE Trial SET start_timestamp = 'noon' WHERE trial_number = 1", "cannot be read"),
         ("UPDATE Trial SET type = 'Exploratiom' WHERE trial_number = 1", "cannot be read"),
+        ("UPDATE Trial SET time = 'long' WHERE trial_number = 1", "cannot be read"),
         ("DELETE FROM BatchSize", "cannot be read"),
         ("DROP TABLE Trial", "holds other tables"),
     ],
@@ -196,6 +197,7 @@ def test_a_source_that_is_damaged_is_refused_and_nothing_comes(
     done = run("import-zeus", str(source), "--database-url", target)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+    assert len(done.err) < 200
     with closing(sqlite3.connect(tmp_path / "target.db")) as connection:
         assert connection.execute('SELECT count(*) FROM "Job"').fetchone() == (0,)
 

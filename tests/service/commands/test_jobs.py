@@ -36,16 +36,16 @@ def names(out: str) -> list[str]:
 
 
 def test_jobs_are_listed_for_people_and_for_programs(
-    ask_program: Run, get: Callable[[str], dict[str, object]]
+    ask: Run, get: Callable[[str], dict[str, object]]
 ) -> None:
-    done = ask_program("jobs", "ls")
+    done = ask("jobs", "ls")
     assert (done.code, done.err) == (0, "")
     heading, *lines = done.out.splitlines()
     assert heading.split()[:3] == ["job", "stage", "activity"]
-    assert [line.split()[0] for line in lines] == ["odd/na\\tme\\x1b[31m-9", LEARNED, WALKING]
+    assert [line.split()[0] for line in lines] == ["odd/na\\tme\\x1b[31m\\n-9", LEARNED, WALKING]
     assert "bandit" in lines[1]
     assert all(line == line.rstrip() for line in lines)
-    printed = [json.loads(line) for line in ask_program("jobs", "ls", "--json").out.splitlines()]
+    printed = [json.loads(line) for line in ask("jobs", "ls", "--json").out.splitlines()]
     assert printed == get("/api/v1/jobs")["jobs"]
 
 
@@ -101,7 +101,7 @@ def test_what_could_steer_a_terminal_is_written_out(ask: Run) -> None:
     done = ask("jobs", "show", ODD)
     assert done.code == 0, done.err
     assert "\x1b" not in done.out
-    assert "odd/na\\tme\\x1b[31m-9" in done.out
+    assert "odd/na\\tme\\x1b[31m\\n-9" in done.out
     assert "\x1b" not in ask("jobs", "show", "\x1b[31mnone").err
 
 

@@ -1,6 +1,7 @@
 """Whatever answers, or does not, becomes an exit code and a sentence."""
 
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ import pytest
 
 from service import errors
 from service.commands.outcomes import Exit, refusal_of
+from service.store import checking
 from service.web.answers import problem
-from tests.service.commands.conftest import Run
+from tests.service.commands.conftest import PROGRAM, Run
 
 CODES = {
     errors.Unauthorized.problem: Exit.NOT_ALLOWED,
@@ -100,6 +102,36 @@ def test_a_token_that_no_header_can_have_is_a_usage_error_and_not_shown(run: Run
     done = run("jobs", "ls", "--url", "http://127.0.0.1:1", "--token", "bb_\nsecret")
     assert done.code == 2
     assert "secret" not in done.err
+
+
+def test_a_command_that_is_interrupted_says_so_by_its_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checking, "check", interrupt)
+    done = run("db", "check")  # whose 1 would say that something is wrong
+    assert (done.code, done.out, done.err) == (130, "", "Error: interrupted\n")
+
+
+@pytest.mark.parametrize(("end", "code"), [("| true", 141), (">/dev/full", 2)])
+def test_an_output_that_nobody_takes_is_no_fault_of_the_program(end: str, code: int) -> None:
+    script = f'"$0" completion bash {end}; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(
+        ["bash", "-c", script, PROGRAM],  # noqa: S607  (whichever is installed)
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_text_is_a_usage_error(run: Run) -> None:
+    for command in (("jobs", "show", "\udcff"), ("jobs", "ls", "--prefix", "\udcff")):
+        done = run(*command, "--url", "http://127.0.0.1:1")
+        assert (done.code, done.out) == (2, "")
+        assert "Error:" in done.err
 
 
 @contextmanager

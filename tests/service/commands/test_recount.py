@@ -35,22 +35,22 @@ def counts(tables: Tables, job_id: str) -> dict[str, Any]:
 
 
 def test_counts_that_are_wrong_are_found_and_made_right_beside_the_service(
-    run: Run, server: Server, api: Api, tables: Tables
+    run: Run, own_server: Server, own_api: Api, own_tables: Tables
 ) -> None:
-    job_id = api.register()["job_id"]
+    job_id = own_api.register()["job_id"]
     for energy in (20_000.0, 0.1, 0.2):
-        api.run(job_id, energy=energy)
-    api.run(job_id, metric=0.1, current_epoch=10)
-    api.end(api.trial(job_id))
-    api.trial(job_id)
-    before = counts(tables, job_id)
+        own_api.run(job_id, energy=energy)
+    own_api.run(job_id, metric=0.1, current_epoch=10)
+    own_api.end(own_api.trial(job_id))
+    own_api.trial(job_id)
+    before = counts(own_tables, job_id)
     assert (before["num_converged"], before["num_unconverged"], before["num_failed"]) == (3, 1, 1)
-    at = ("--database-url", server.database_url)
+    at = ("--database-url", own_server.database_url)
     assert run("db", "check", *at).code == 0
 
     wrong = ", ".join(f"{name} = {name} + 1" for name in before)
     statement = f'UPDATE "Job" SET {wrong}, last_activity = NULL WHERE job_id = :id'  # noqa: S608  (constants)
-    asyncio.run(change(server.database_url, statement, id=job_id))
+    asyncio.run(change(own_server.database_url, statement, id=job_id))
     found = run("db", "check", "--json", *at)
     assert found.code == 1
     findings = json.loads(found.out)["findings"]
@@ -62,20 +62,22 @@ def test_counts_that_are_wrong_are_found_and_made_right_beside_the_service(
     done = run("db", "recount", "--json", *at)
     assert done.code == 0, done.err
     assert json.loads(done.out)["jobs"] >= 1
-    assert counts(tables, job_id) == pytest.approx(before)
+    assert counts(own_tables, job_id) == pytest.approx(before)
     assert run("db", "check", *at).code == 0
-    api.run(job_id)
-    assert counts(tables, job_id)["num_converged"] == 4
+    own_api.run(job_id)
+    assert counts(own_tables, job_id)["num_converged"] == 4
 
 
-def test_sums_that_are_apart_by_rounding_alone_are_none_to_find(run: Run, server: Server, api: Api) -> None:
-    job_id = api.register()["job_id"]
-    api.run(job_id)
-    at = ("--database-url", server.database_url)
+def test_sums_that_are_apart_by_rounding_alone_are_not_found(
+    run: Run, own_server: Server, own_api: Api
+) -> None:
+    job_id = own_api.register()["job_id"]
+    own_api.run(job_id)
+    at = ("--database-url", own_server.database_url)
     nudge = 'UPDATE "Job" SET spent_energy = spent_energy * (1 + CAST(:part AS FLOAT)) WHERE job_id = :id'
-    asyncio.run(change(server.database_url, nudge, part=1e-10, id=job_id))
+    asyncio.run(change(own_server.database_url, nudge, part=1e-10, id=job_id))
     assert run("db", "check", *at).code == 0
-    asyncio.run(change(server.database_url, nudge, part=1e-8, id=job_id))
+    asyncio.run(change(own_server.database_url, nudge, part=1e-8, id=job_id))
     assert run("db", "check", *at).code == 1
     assert run("db", "recount", *at).code == 0
     assert run("db", "check", *at).code == 0

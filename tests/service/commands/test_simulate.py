@@ -190,7 +190,7 @@ def test_an_export_of_a_job_is_an_input(ask: Run, run: Run, tmp_path: Path) -> N
 
 
 def test_the_recorded_traces_are_an_input_and_rest_in_the_best_batch_size(
-    program: Run, shared: Path, tmp_path: Path
+    run: Run, shared: Path, tmp_path: Path
 ) -> None:
     workloads = recorded(shared / "traces")
     with (tmp_path / "runs.csv").open("w") as file:
@@ -200,7 +200,7 @@ def test_the_recorded_traces_are_an_input_and_rest_in_the_best_batch_size(
         for size in workload.batch_sizes:
             assert kept.expected(size) == pytest.approx(tuple(workload.expected(size)))
         assert best_of(kept, PLAN) == workload.best_batch_size(PLAN.eta_knob)
-    done = program("simulate", str(tmp_path / "runs.csv"), "--seeds", "2", "--recurrences", "30", "--json")
+    done = run("simulate", str(tmp_path / "runs.csv"), "--seeds", "2", "--recurrences", "30", "--json")
     assert (done.code, done.err) == (0, "")
     outcomes = [json.loads(line) for line in done.out.splitlines()]
     assert len(outcomes) == len(workloads)
@@ -209,5 +209,5 @@ def test_the_recorded_traces_are_an_input_and_rest_in_the_best_batch_size(
         best = workload.cost(workload.expected(workload.best_batch_size(0.5)), 0.5)
         assert workload.cost(workload.expected(chosen), 0.5) < 1.25 * best
         assert outcome["regret"]["low"] <= outcome["regret"]["median"] <= outcome["regret"]["high"]
-    table = program("simulate", str(tmp_path / "runs.csv"), "--seeds", "1", "--recurrences", "5")
+    table = run("simulate", str(tmp_path / "runs.csv"), "--seeds", "1", "--recurrences", "5")
     assert len(table.out.splitlines()) == len(workloads) + 2

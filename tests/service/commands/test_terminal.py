@@ -9,52 +9,58 @@ import pytest
 from rich.cells import cell_len
 
 from benchmarks.server import Server
-from tests.service.commands.conftest import LEARNED, Run
+from tests.service.commands.conftest import LEARNED, WALKING, Run
 from tests.service.commands.terminals import in_terminal
 from tests.service.talk import Api
 
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@pytest.mark.parametrize("columns", [60, 120])
-@pytest.mark.parametrize("command", [("jobs", "show", LEARNED), ("jobs", "ls")])
-def test_a_terminal_is_in_colour_and_nothing_is_wider_than_it(
-    jobs_server: Server, columns: int, command: tuple[str, ...]
+def test_a_terminal_is_in_colour_and_arms_are_drawn_on_one_axis_that_grows_with_it(
+    jobs_server: Server,
 ) -> None:
-    seen = in_terminal(*command, "--url", jobs_server.url, columns=columns)
-    assert seen.code == 0, seen.text
-    assert STYLES.search(seen.text)
-    lines = [STYLES.sub("", line) for line in seen.lines]
-    assert max(map(cell_len, lines)) <= columns
-    assert "\x1b" not in "".join(lines)
-
-
-def test_arms_are_drawn_on_one_axis_that_grows_with_the_terminal(jobs_server: Server) -> None:
     drawn = {}
     for columns in (60, 100):
-        seen = in_terminal(
-            "jobs", "show", LEARNED, "--url", jobs_server.url, columns=columns, environment={"NO_COLOR": "1"}
-        )
-        rows = [line for line in seen.lines if "●" in line]
+        seen = in_terminal("jobs", "show", LEARNED, "--url", jobs_server.url, columns=columns)
+        assert seen.code == 0, seen.text
+        assert STYLES.search(seen.text)
+        lines = [STYLES.sub("", line) for line in seen.lines]
+        assert max(map(cell_len, lines)) <= columns
+        assert "\x1b" not in "".join(lines)
+        rows = [line for line in lines if "●" in line]
         assert len(rows) == 3
         assert any("├" in row for row in rows)
         drawn[columns] = max(row.index("●") for row in rows) - min(row.index("●") for row in rows)
     assert drawn[100] > drawn[60] > 0
 
 
-@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_colour_that_is_not_wanted_is_left_out(jobs_server: Server, variable: str, value: str) -> None:
-    for command in (("jobs", "show", LEARNED), ("trials", "ls", LEARNED)):
-        assert (
-            "\x1b" not in in_terminal(*command, "--url", jobs_server.url, environment={variable: value}).text
-        )
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize(
+    ("command", "kept", "spare"),
+    [(("jobs", "ls"), "trouble", "last activity"), (("trials", "ls", WALKING), "note", "started")],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_none_of_them_is_cut(
+    jobs_server: Server, columns: int, command: tuple[str, ...], kept: str, spare: str
+) -> None:
+    seen = in_terminal(*command, "--url", jobs_server.url, columns=columns, environment={"NO_COLOR": "1"})
+    assert (seen.code, "\x1b" in seen.text) == (0, False)
+    assert max(map(cell_len, seen.lines)) <= columns
+    assert "…" not in seen.text
+    assert kept in seen.text
+    assert spare not in seen.text
 
 
-def test_a_pipe_gets_no_styles_and_nothing_is_cut(ask_program: Run) -> None:
+def test_a_terminal_that_can_do_little_gets_no_styles(jobs_server: Server) -> None:
+    seen = in_terminal("jobs", "show", LEARNED, "--url", jobs_server.url, environment={"TERM": "dumb"})
+    assert (seen.code, "\x1b" in seen.text) == (0, False)
+
+
+def test_a_pipe_gets_no_styles_and_nothing_is_cut(ask: Run) -> None:
     for command in (("jobs", "show", LEARNED), ("jobs", "ls"), ("trials", "ls", LEARNED)):
-        done = ask_program(*command)
+        done = ask(*command)
         assert "\x1b" not in done.out + done.err
         assert "…" not in done.out
+    assert "last activity" in ask("jobs", "ls").out
 
 
 def test_an_output_without_such_characters_gets_plain_ones(ask_program: Run) -> None:
@@ -69,16 +75,17 @@ def test_people_are_asked_before_something_is_gone(jobs_server: Server) -> None:
     with httpx.Client(base_url=jobs_server.url, trust_env=False) as http:
         Api(http).register(job_id="asked-about", job_id_prefix="asked")
         command = ("jobs", "rm", "asked-about", "--url", jobs_server.url)
-        kept = in_terminal(*command, typed="n\n")
-        assert kept.code == 4
-        assert "Delete job 'asked-about' and all of its trials?" in kept.text
-        assert "nothing was done" in kept.text
+        for typed in ("n\n", "\x04"):
+            kept = in_terminal(*command, typed=typed)
+            assert kept.code == 4
+            assert "Delete job 'asked-about' and all of its trials?" in kept.text
+            assert "nothing was done" in kept.text
         assert http.get("/api/v1/jobs/asked-about").status_code == 200
         assert in_terminal(*command, typed="y\n").code == 0
         assert http.get("/api/v1/jobs/asked-about").status_code == 404
 
 
-def test_progress_stands_on_standard_error_of_a_terminal_alone(program: Run, tmp_path: Path) -> None:
+def test_progress_stands_on_standard_error_of_a_terminal_alone(run: Run, tmp_path: Path) -> None:
     runs = tmp_path / "runs.csv"
     runs.write_text(
         "batch_size,epochs,seconds_per_epoch,joules_per_epoch,default_batch_size,max_power\n"
@@ -86,6 +93,6 @@ def test_progress_stands_on_standard_error_of_a_terminal_alone(program: Run, tmp
     )
     seen = in_terminal("simulate", str(runs), "--seeds", "3", piped=True)
     assert (seen.code, "Simulating" in seen.text) == (0, True)
-    piped = program("simulate", str(runs), "--seeds", "3", "--json")
+    piped = run("simulate", str(runs), "--seeds", "3", "--json")
     assert (piped.code, piped.err) == (0, "")
     assert json.loads(piped.out)["workload"] == "all runs"
