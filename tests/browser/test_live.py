@@ -1,12 +1,14 @@
 """What happens is seen without asking again, and nobody loses what they were at."""
 
+import time
+
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.filling import Filled
-from tests.browser.walks import of_trial
+from tests.browser.walks import of_job, of_trial
 from tests.service.talk import Api
 
 PATIENCE_MS = 15_000
@@ -56,6 +58,28 @@ def test_what_somebody_types_stays(open_page: Open, api: Api) -> None:
     expect(field).to_have_value("half a na")
     expect(field).to_be_focused()
     api.delete("yet-another")
+
+
+def test_many_events_are_one_fetch(open_page: Open, api: Api, filled: Filled) -> None:
+    page = open_page(of_job(filled.walking))
+    mark(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/job?" in request.url else None)
+    began = time.monotonic()
+    for _ in range(5):
+        for _ in range(6):
+            api.run(filled.walking)
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(2_000)
+    assert 1 <= len(asked) <= 1 + (time.monotonic() - began) / 2  # seconds apart
+
+
+def test_who_looks_at_a_job_that_is_deleted_is_told(open_page: Open, api: Api) -> None:
+    api.register(job_id="going", job_id_prefix="going")
+    page = open_page(of_job("going"))
+    mark(page)
+    api.delete("going")
+    expect(page.get_by_role("heading", name="Nothing is here")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_a_stream_that_breaks_is_said_to_and_taken_up_again(open_page: Open, api: Api) -> None:

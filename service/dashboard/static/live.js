@@ -5,7 +5,8 @@
 
 (() => {
   const SETTLE_MS = 400; // several things happen at once
-  const LEAST_MS = 2000; // between two fetches
+  const LEAST_MS = 2000; // between two fetches,
+  const LEAST_SHARE = 4; // and so many times what the last one took: a slow page is not asked for all the time
   const MINUTE_MS = 60000; // without news, for the ages that are shown
   const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
 
@@ -18,6 +19,7 @@
   let failures = 0;
   let due = null;
   let isFetching = false;
+  let rest = LEAST_MS;
   let fetchedAt = Date.now();
 
   function show(state, words) {
@@ -57,7 +59,7 @@
 
   function refreshSoon() {
     if (due) return;
-    const wait = Math.max(SETTLE_MS, LEAST_MS - (Date.now() - fetchedAt));
+    const wait = Math.max(SETTLE_MS, rest - (Date.now() - fetchedAt));
     due = setTimeout(refresh, wait);
   }
 
@@ -69,6 +71,7 @@
       return;
     }
     isFetching = true;
+    const began = Date.now();
     try {
       await take(await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" }));
     } catch {
@@ -76,6 +79,7 @@
     } finally {
       isFetching = false;
       fetchedAt = Date.now();
+      rest = Math.max(LEAST_MS, LEAST_SHARE * (fetchedAt - began));
     }
   }
 
