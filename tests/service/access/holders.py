@@ -26,7 +26,7 @@ class Guarded(Struct, frozen=True):
 
 def run(*arguments: str) -> str:
     """Run a command of batchbandit that succeeds; return its standard output without the line's end."""
-    result = CliRunner().invoke(main, arguments)
+    result = CliRunner(env={"COLUMNS": None}).invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return result.stdout.rstrip("\n")
 

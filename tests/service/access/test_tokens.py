@@ -50,9 +50,9 @@ def test_a_list_tells_what_tokens_are_for_and_no_secret(guarded: Guarded) -> Non
     token = make_token(url, Role.TRAINER, "team-")
     listed = run("token", "list", "--database-url", url)
     [line] = [line for line in listed.splitlines() if line.startswith(id_of(token))]
-    assert re.fullmatch(r"\S+  trainer +team- +[\d-]+ [\d:]+ +- +-", line)
+    assert re.fullmatch(r"\S+  trainer +team- +[\d-]+ [\d:]+ +– +–", line)
     [line] = [line for line in listed.splitlines() if line.startswith(id_of(guarded.revoked))]
-    assert re.fullmatch(r"\S+  admin +- +[\d-]+ [\d:]+ +- +[\d-]+ [\d:]+", line)
+    assert re.fullmatch(r"\S+  admin +– +[\d-]+ [\d:]+ +– +[\d-]+ [\d:]+", line)
     assert token.split("_", 2)[2] not in listed
 
 

@@ -84,6 +84,8 @@ def test_one_of_the_release_before_is_upgraded(new_postgres_url: Callable[[], st
         for column in (*counts, *sums, "policy", "is_paused", "registered"):
             connection.exec_driver_sql(f'ALTER TABLE "Job" DROP COLUMN {column}')
         connection.exec_driver_sql('ALTER TABLE "Trial" DROP COLUMN rationale')
+        for index in ("ix_Trial_failed", "ix_Trial_missed"):
+            connection.exec_driver_sql(f'DROP INDEX "{index}"')
         connection.exec_driver_sql('DROP TABLE "Event"')
         connection.exec_driver_sql("UPDATE batchbandit_version SET version_num = '0007'")
 
