@@ -22,15 +22,40 @@ from service.store.happening import Happening, Kind
 LARGEST = 2**63 - 1
 
 _columns = schema.event.c
-_key = sa.tuple_(_columns.transaction_id, _columns.event_id)
 _TRANSACTION = {"sqlite": "0", "postgresql": "pg_current_xact_id()::text::bigint"}
 _GIVEN = ("timestamp", "job_id", "kind", "detail")
 """The columns of a row that is added, in their order in the table."""
 _OLDEST_OPEN = sa.literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", sa.BigInteger)
 _newest = sa.func.coalesce(sa.func.max(_columns.event_id), 0)
-_HEAD = {
-    "sqlite": sa.select(sa.literal_column("0"), _newest),
-    "postgresql": sa.select(_OLDEST_OPEN, sa.literal_column("0")),
+
+
+class _Queries:
+    """The statements that read events in the order of some columns; ``head`` finds the place behind them."""
+
+    def __init__(self, head: sa.Select[int, int], *order: sa.Column[int]) -> None:
+        self.head = head
+        after, until = (
+            sa.tuple_(*(sa.bindparam(f"{bound}_{column.name}", type_=sa.BigInteger) for column in order))
+            for bound in ("after", "until")
+        )
+        key = sa.tuple_(*order)
+        is_between = sa.and_(key > after, key <= until)
+        place = (_columns.transaction_id, _columns.event_id)
+        skipped = sa.bindparam("skipped", type_=sa.BigInteger)
+        self.last = sa.select(*place).where(is_between).order_by(*order).limit(1).offset(skipped)
+        self.between = (
+            sa.select(*place, _columns.job_id, _columns.kind, _columns.timestamp, _columns.detail)
+            .where(is_between)
+            .order_by(*order)
+        )
+
+
+_QUERIES = {
+    # Not by both columns: SQLite would enter the index by the first one alone, and go through all of it.
+    "sqlite": _Queries(sa.select(sa.literal_column("0"), _newest), _columns.event_id),
+    "postgresql": _Queries(
+        sa.select(_OLDEST_OPEN, sa.literal_column("0")), _columns.transaction_id, _columns.event_id
+    ),
 }
 
 
@@ -123,16 +148,17 @@ def _insertion(dialect: Dialect) -> tuple[str, Callable[[datetime], Any]]:
 
 def head(connection: Connection) -> Position:
     """Return the place behind all that can be read: no event will ever come before it."""
-    return Position(*connection.execute(_HEAD[connection.dialect.name]).one())
+    return Position(*connection.execute(_QUERIES[connection.dialect.name].head).one())
 
 
 def between(
     connection: Connection, after: Position, until: Position, limit: int, watched: Watched | None = None
 ) -> Events:
     """Read events after a place, as far as another one that was the head; look at so many at most."""
-    last = connection.execute(_last, _bounds(after, until) | {"skipped": limit - 1}).one_or_none()
+    queries = _QUERIES[connection.dialect.name]
+    last = connection.execute(queries.last, _bounds(after, until) | {"skipped": limit - 1}).one_or_none()
     end = until if last is None else Position(*last)
-    wanted = _between if watched is None else _between.where(watched.condition())
+    wanted = queries.between if watched is None else queries.between.where(watched.condition())
     rows = connection.execute(wanted, _bounds(after, end)).all()
     return Events([_event(*row) for row in rows], end)
 
@@ -142,26 +168,12 @@ def news(connection: Connection, after: Position, limit: int) -> Events:
     return between(connection, after, head(connection), limit)
 
 
-def _bound(name: str) -> sa.BindParameter[int]:
-    return sa.bindparam(name, type_=sa.BigInteger)
-
-
 def _bounds(after: Position, until: Position) -> dict[str, int]:
-    names = ("after_transaction", "after_event", "until_transaction", "until_event")
-    return dict(zip(names, (*after, *until), strict=True))
-
-
-_is_between = sa.and_(
-    _key > sa.tuple_(_bound("after_transaction"), _bound("after_event")),
-    _key <= sa.tuple_(_bound("until_transaction"), _bound("until_event")),
-)
-_in_order = (_columns.transaction_id, _columns.event_id)
-_last = sa.select(*_in_order).where(_is_between).order_by(*_in_order).limit(1).offset(_bound("skipped"))
-_between = (
-    sa.select(*_in_order, _columns.job_id, _columns.kind, _columns.timestamp, _columns.detail)
-    .where(_is_between)
-    .order_by(*_in_order)
-)
+    return {
+        f"{bound}_{name}": value
+        for bound, place in (("after", after), ("until", until))
+        for name, value in place._asdict().items()
+    }
 
 
 def _event(

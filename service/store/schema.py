@@ -303,7 +303,8 @@ audit_event = sa.Table(
 
 # What happens, for those who watch; what is older than a day goes. Ids are given before transactions commit,
 # so that on Postgres a later one may be seen first: there events are read in the order of their transactions,
-# up to the oldest that has not ended. On SQLite, where one ends before the next begins, the transaction is 0.
+# up to the oldest that has not ended. On SQLite, where one ends before the next begins, the transaction is 0
+# and ids are the order.
 event = sa.Table(
     "Event",
     metadata,
