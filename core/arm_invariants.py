@@ -97,12 +97,14 @@ def _of_fitted_arm(job: Job, arm: Arm, results: Sequence[Trial]) -> Iterator[Fin
 def _histories_seen(job: Job, results: Sequence[Trial]) -> Iterator[History]:
     """Go through what the arm of these results, ascending by number, may have been fitted on last.
 
-    That is its explorations, in case nothing else has ended since it was born; or all, as a refit orders
-    them. Which trial ended last stands nowhere, and clocks step back: the ends only say what is likely.
+    That is its explorations, in case nothing else has ended since it was born; or all of its window as they
+    are, in case the job's terms have changed since; or all, as a refit orders them. Which trial ended last
+    stands nowhere, and clocks step back: the ends only say what is likely.
     """
     if not any(trial.type is TrialType.MAB for trial in results):
         yield history_of([trial for trial in results if trial.type is TrialType.EXPLORATION])
     history = history_of(results)
+    yield history[-max(job.window_size, 0) :]
     places = range(len(results) - 1, -1, -1)
     ends = [trial.end_timestamp or trial.start_timestamp for trial in results]
     by_end = sorted(places, key=ends.__getitem__, reverse=True)

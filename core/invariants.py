@@ -11,7 +11,7 @@ from core.failures import counts
 from core.finding import RESTORE, Finding
 from core.history import History
 from core.kernels import stream
-from core.mending import is_sound
+from core.mending import is_measured, is_sound
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums
 from core.tally_invariants import tally_findings
@@ -101,7 +101,9 @@ def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:
         yield finding("has a batch size that is not the job's")
     measured = (trial.time, trial.energy, trial.converged, trial.energy_source)
     if trial.status is TrialStatus.SUCCEEDED:
-        if not is_sound(kept.job, trial) or trial.converged is None or trial.end_timestamp is None:
+        # The job's terms may have changed since it was reset: what it cost before is asked no more.
+        is_good = is_sound(kept.job, trial) if counts(kept.job, trial) else is_measured(trial)
+        if not is_good or trial.converged is None or trial.end_timestamp is None:
             yield finding(
                 f"has succeeded with time {trial.time} s, energy {trial.energy} J, converged "
                 f"{trial.converged}, ended at {trial.end_timestamp}"

@@ -59,17 +59,20 @@ def mend(job: Job, trials: Sequence[Trial], arms: Mapping[int, Arm], entropy: in
     )
 
 
-def is_sound(job: Job, trial: Trial) -> bool:
-    """Tell whether this service would have taken what a trial measured."""
+def is_measured(trial: Trial) -> bool:
+    """Tell whether a trial has a time and an energy that can be."""
     if trial.time is None or trial.energy is None:
         return False
-    if not (0 < trial.time <= LARGEST_QUANTITY and 0 <= trial.energy <= LARGEST_QUANTITY):
-        return False
+    return 0 < trial.time <= LARGEST_QUANTITY and 0 <= trial.energy <= LARGEST_QUANTITY
+
+
+def is_sound(job: Job, trial: Trial) -> bool:
+    """Tell whether this service would have taken what a trial measured."""
     try:
-        reported_cost(job, trial.time, trial.energy)
+        reported_cost(job, trial.time or 0, trial.energy or 0)
     except CostOutOfRange:
         return False
-    return True
+    return is_measured(trial)
 
 
 def _stream_of(job: Job, entropy: int) -> str:

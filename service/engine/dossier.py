@@ -77,6 +77,7 @@ class Dossier:
     def _know_no_arms(self, batch_sizes: Sequence[int]) -> None:
         self.read_arms = {}
         self.read_histories = {}
+        self.read_costs = Costs(None, None, None)
         self.read_sums = dict.fromkeys(batch_sizes)
 
     def deleted(self) -> Self:

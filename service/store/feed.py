@@ -131,8 +131,9 @@ def record(connection: Connection, happenings: Collection[Happening]) -> None:
     """Add what happened, in its order, in one executemany."""
     if happenings:
         text, stored = _insertion(connection.dialect)
+        times = {time: stored(time) for time in {one.timestamp for one in happenings}}
         rows = [
-            (stored(one.timestamp), one.job_id, one.kind.value, json.encode(one.detail).decode())
+            (times[one.timestamp], one.job_id, one.kind.value, json.encode(one.detail).decode())
             for one in happenings
         ]
         connection.exec_driver_sql(text, rows)

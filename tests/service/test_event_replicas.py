@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -83,9 +83,9 @@ class Writers:
         self._numbers = count(1)
         self._dice = random.Random(1)
 
-    async def write(self) -> None:
-        """Write at the same time, and then one event after all."""
-        await asyncio.gather(self.hold(), *(self.go_on() for _ in range(WRITERS)))
+    async def write(self, meanwhile: Awaitable[None]) -> None:
+        """Write at the same time, and then one event after all, and after what is done meanwhile."""
+        await asyncio.gather(meanwhile, self.hold(), *(self.go_on() for _ in range(WRITERS)))
         async with self._engine.begin() as connection:
             await record(connection, happening(0, LAST))
 
@@ -126,10 +126,13 @@ def test_who_listens_here_and_there_is_told_everything_once_though_replicas_are_
 ) -> None:
     url = new_postgres_url()
 
+    async def kill(doomed: Child) -> None:
+        await asyncio.sleep(LONG_SECONDS + 0.5)
+        doomed.process.kill()
+
     async def write(doomed: Child) -> None:
         engine = create_async_engine(url, poolclass=NullPool)
-        asyncio.get_running_loop().call_later(LONG_SECONDS + 0.5, doomed.process.kill)
-        await Writers(engine).write()
+        await Writers(engine).write(meanwhile=kill(doomed))
         await engine.dispose()
 
     with two_replicas(url, tmp_path) as replicas, ThreadPoolExecutor(LISTENERS) as pool:

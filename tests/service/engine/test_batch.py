@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
 from core import change, zeus
+from core.finding import Finding
 from core.records import Trial
 from core.sums import MOST_REFITTED
 from service.engine.batch import run_batch, waves
@@ -30,6 +31,7 @@ from service.engine.commands import (
 )
 from service.errors import ServiceError, UnknownJob
 from service.store.databases import ServedDatabase
+from service.store.inspection import Inspected, inspect
 from tests.service.engine.scenes import Play, registration, success, told
 from tests.service.tables import Tables
 
@@ -142,8 +144,10 @@ def test_a_batch_is_its_commands_one_after_the_other(
         for module in (zeus, change):
             patch.setattr(module, "MOST_REFITTED", most)
         for groups in (batches, [[command] for command in commands]):
-            outcomes = play(in_groups(empty(), [before, *groups]))
+            database = empty()
+            outcomes = play(in_groups(database, [before, *groups]))
             results.append((list(map(summary, outcomes)), tables.contents()))
+            assert findings(database, play) == []
             for (job_id, size), history in kept(tables).items():
                 assert history == recorded(tables, job_id, size)[-window_of(tables, job_id) :]
     assert results[0] == results[1]
@@ -187,6 +191,58 @@ def test_the_results_kept_beside_an_arm_are_those_of_its_window(
 
     play(scene())
     assert kept(tables) == {("job", 16): recorded(tables, "job", 16)[-window:]}
+
+
+def findings(database: ServedDatabase, play: Play) -> list[Finding]:
+    """Return what is wrong with what a database keeps."""
+    return play(database.read(lambda connection: list(inspect(connection, Inspected()))))
+
+
+def test_costs_from_before_a_reset_are_not_those_of_the_job_that_starts_over(
+    database: ServedDatabase, tables: Tables, play: Play
+) -> None:
+    async def scene() -> list[object]:
+        await run(database, [bandit("job", 0)])
+        (trial,) = await run(database, [Suggest("job")])
+        assert isinstance(trial, Trial)
+        await run(database, [success(trial)])
+        terms: list[dict[str, float | None]] = [{"eta_knob": 0.25}, {"eta_knob": 0.75}]
+        first, second = (Change("job", one, "test") for one in terms)
+        return await run(database, [first, Reset("job", "test"), second])
+
+    assert not [outcome for outcome in play(scene()) if isinstance(outcome, Exception)]
+    assert tables.rows('SELECT min_cost, eta_knob FROM "Job"') == [(None, 0.75)]
+
+
+@pytest.mark.parametrize("window", [0, 3])
+def test_a_check_finds_nothing_wrong_with_a_job_that_was_changed(
+    database: ServedDatabase, play: Play, window: int
+) -> None:
+    energies = (20_000.1, 900.7, 0.3, 31_000.9, 1_234.5)
+
+    async def scene() -> None:
+        await run(database, [bandit("job", window)])
+        trials = [t for t in await run(database, [Suggest("job")] * len(energies)) if isinstance(t, Trial)]
+        for trial, energy in zip(trials, energies, strict=True):
+            await run(database, [success(trial, energy)])
+        await run(database, [Change("job", {"eta_knob": 0.7}, "test")])
+
+    play(scene())
+    assert findings(database, play) == []
+
+
+def test_a_check_finds_nothing_wrong_with_results_that_cost_nothing_and_do_not_count(
+    database: ServedDatabase, play: Play
+) -> None:
+    async def scene() -> list[object]:
+        await run(database, [bandit("job", 0)])
+        (trial,) = await run(database, [Suggest("job")])
+        assert isinstance(trial, Trial)
+        await run(database, [success(trial, 0.0)])
+        return await run(database, [Reset("job", "test"), Change("job", {"eta_knob": 1.0}, "test")])
+
+    assert not [outcome for outcome in play(scene()) if isinstance(outcome, Exception)]
+    assert findings(database, play) == []
 
 
 async def in_groups(database: ServedDatabase, groups: Sequence[Sequence[Command]]) -> list[object]:

@@ -18,6 +18,7 @@ from service.store import reading, sparklines, writing
 from service.store.answer import Answer
 from service.store.writing import Kept, NewTrial
 from tests.service.store.conftest import Play
+from tests.service.store.plans import plan_of
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 JOB_IDS = [f"job-{number}" for number in range(60)]
@@ -305,6 +306,8 @@ CHANGES: dict[str, Action] = {
     "update_arms": lambda c, n: writing.update_arms(c, ARMS[:n]),
     "keep_histories": lambda c, n: writing.keep_histories(c, KEPT[:n]),
     "replace_sums": lambda c, n: writing.replace_sums(c, SUMS[:n]),
+    "update_terms": lambda c, n: writing.update_terms(c, [job for job, _ in JOBS[:n]]),
+    "forget_results": lambda c, n: writing.forget_results(c, JOB_IDS[:n]),
     "forget_arms": lambda c, n: writing.forget_arms(c, JOB_IDS[:n]),
     "delete_jobs": lambda c, n: writing.delete_jobs(c, dict.fromkeys(JOB_IDS[:n], 54)),
 }
@@ -379,32 +382,6 @@ def assert_searches_on_postgres(connection: Connection, statement: str, paramete
             assert node["Node Type"] != "Seq Scan", f"{mode}: {statement}"
             if "Index Name" in node:
                 assert re.search("job_id|key", node.get("Index Cond", "")), f"{mode}: {statement}"
-
-
-def plan_of(
-    connection: Connection, statement: str, parameters: Sequence[object], mode: str = "auto"
-) -> Iterator[dict[str, Any]]:
-    """Go through the nodes of Postgres' plan, made as it is for a prepared statement."""
-    connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
-    connection.exec_driver_sql(f"PREPARE asked AS {statement}")
-    values = ", ".join(literal(value) for value in parameters)
-    execute = f"EXECUTE asked ({values})" if values else "EXECUTE asked"
-    [explained] = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {execute}").scalar()  # type: ignore[misc]
-    connection.exec_driver_sql("DEALLOCATE asked")
-    waiting = [explained["Plan"]]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += node.get("Plans", [])
-
-
-def literal(value: object) -> str:
-    """Return a parameter as it is written in SQL."""
-    if isinstance(value, list):
-        return f"ARRAY[{', '.join(map(literal, value))}]"
-    if isinstance(value, bytes):
-        return f"'\\x{value.hex()}'::bytea"
-    return "NULL" if value is None else str(value) if isinstance(value, int | float) else f"'{value}'"
 
 
 @pytest.mark.parametrize(
