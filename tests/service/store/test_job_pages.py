@@ -19,7 +19,8 @@ from service.views import jobs as listing
 from service.views.jobs import JobsQuery, Sort, jobs_view
 from service.views.shapes import Activity, JobSummary, JobsView, Trouble
 from tests.service.store.conftest import Play
-from tests.service.store.test_reading import JOB, plan_of
+from tests.service.store.plans import plan_of
+from tests.service.store.test_reading import JOB
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 SIZES = (16, 32, 64)
