@@ -26,7 +26,7 @@ CLIENT = (ROOT / "docs" / "client.md").read_text()
 def commands(group: click.Group, name: str = "batchbandit") -> dict[str, click.Command]:
     """Return every command below a group by its whole name."""
     found: dict[str, click.Command] = {}
-    context = click.Context(group)
+    context = click.Context(group, help_option_names=["-h", "--help"])
     for part in group.list_commands(context):
         command = group.get_command(context, part)
         assert command is not None

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from core.finding import RESTORE, Finding
 from core.history import History
 from core.invariants import Kept, audit
+from core.rationale import Rationale
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums
 from service.store import schema
@@ -41,7 +42,7 @@ def inspect(connection: Connection, inspected: Inspected) -> Iterator[Finding]:
     for job_id in job_ids:
         try:
             kept = load(connection, job_id)
-        except (msgspec.ValidationError, sa.exc.DBAPIError, ValueError, TypeError) as error:
+        except (msgspec.DecodeError, sa.exc.DBAPIError, ValueError, TypeError) as error:
             origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             yield Finding(job_id, None, f"it cannot be read: {origin}", RESTORE)
             continue
@@ -56,7 +57,7 @@ def load(connection: Connection, job_id: str) -> Kept:
     """Load all that is kept of a job.
 
     Raises:
-        ValidationError: A value is not of its kind.
+        DecodeError: A value is not of its kind, or the reasons of a trial are none.
         DBAPIError: A text is not one.
         ValueError: A history is not one.
     """
@@ -64,6 +65,9 @@ def load(connection: Connection, job_id: str) -> Kept:
     mappings = {name: msgspec.json.decode(row[name]) for name in ("failures", "registered")}
     job = msgspec.convert({**row, **mappings}, Job, strict=False)
     trials = _records(connection, job_id, schema.trial, Trial)
+    for row in _rows(connection, job_id, schema.trial, [schema.trial.c.rationale]):
+        if row["rationale"] is not None:
+            _rationale(row["rationale"])
     arms = _records(connection, job_id, schema.arm, Arm)
     sizes = _rows(connection, job_id, schema.batch_size)
     histories = _rows(connection, job_id, schema.arm_history)
@@ -93,6 +97,9 @@ def _records(connection: Connection, job_id: str, table: sa.Table, record: type[
     rows = _rows(connection, job_id, table, columns(table, record))
     # Not strict, since SQLite keeps booleans as numbers and times as text.
     return [msgspec.convert(row, record, strict=False) for row in rows]
+
+
+_rationale = msgspec.json.Decoder(Rationale).decode
 
 
 def _history(row: Row) -> History:

@@ -48,7 +48,7 @@ def flaw_of(words: list[str]) -> str | None:
 
 def _flaw_of_ours(words: list[str]) -> str | None:
     command: click.Command = main
-    context = click.Context(main, info_name="batchbandit")
+    context = click.Context(main, info_name="batchbandit", help_option_names=["-h", "--help"])
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         if found is None:

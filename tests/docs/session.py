@@ -92,10 +92,13 @@ class Session:
 
     def close(self) -> None:
         """End the service and the shell."""
-        if self._shell.poll() is None:
+        with suppress(
+            AssertionError, BrokenPipeError
+        ):  # the shell has ended with the step before, or ends now
             self._do("kill $(jobs -p) 2>/dev/null && wait || true")
         self._kill()
-        self._shell.communicate()
+        with suppress(BrokenPipeError):  # of what was written for it, and not read
+            self._shell.communicate()
 
     def _kill(self) -> None:
         """End the shell with all that it has started."""

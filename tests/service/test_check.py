@@ -95,6 +95,7 @@ def test_a_served_file_is_found_sound(served: Server) -> None:
         ("UPDATE ArmHistory SET results = zeroblob(length(results))", REFITTED, "are not its trials'"),
         ("UPDATE ArmHistory SET results = zeroblob(72)", WINDOWED, "are not its trials'"),
         ("UPDATE ArmHistory SET results = x'00'", REFITTED, "it cannot be read"),
+        ("UPDATE Trial SET rationale = replace(rationale, '}', '')", REFITTED, "it cannot be read"),
         ("DELETE FROM GaussianTsArmState", REFITTED, "no arm is fitted on them"),
         ("DELETE FROM GaussianTsArmState", SUMMED, "has no arm"),
         ("UPDATE Trial SET energy = energy + 1 WHERE trial_number = 9 AND", REFITTED, "its trials'"),

@@ -10,7 +10,7 @@ from tests.service.commands.conftest import Run
 def commands(group: click.Group, *path: str) -> dict[tuple[str, ...], click.Command]:
     """Return a group and every command below it, by the words that lead there."""
     found: dict[tuple[str, ...], click.Command] = {path: group}
-    context = click.Context(group)
+    context = click.Context(group, help_option_names=["-h", "--help"])
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
@@ -26,7 +26,11 @@ COMMANDS = commands(main)
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_help_has_examples_that_are_of_the_command(path: tuple[str, ...]) -> None:
-    context = click.Context(COMMANDS[path], info_name=path[-1] if path else "batchbandit")
+    context = click.Context(
+        COMMANDS[path],
+        info_name=path[-1] if path else "batchbandit",
+        help_option_names=["-h", "--help"],
+    )
     told = COMMANDS[path].get_help(context)
     assert "Examples:" in told
     assert " ".join(["batchbandit", *path]) in told.split("Examples:")[1]
