@@ -162,6 +162,14 @@ def silent(http: httpx.Client) -> socket.socket:
     return socket.create_connection((http.base_url.host, http.base_url.port), PATIENCE_SECONDS)
 
 
+def answers(http: httpx.Client) -> bool:
+    """Tell whether a service answers."""
+    try:
+        return http.get("/healthz").is_success
+    except httpx.TransportError:
+        return False
+
+
 def test_silent_connections_count_before_they_speak_it(
     authority: trustme.CA, files: list[str], tmp_path: Path
 ) -> None:
@@ -171,7 +179,7 @@ def test_silent_connections_count_before_they_speak_it(
         http.headers["Connection"] = "close"
         for _ in range(100):
             opened.enter_context(silent(http))
-        assert http.get("/healthz").status_code == 200
+        until(lambda: answers(http))  # on a busy machine one that has just come may be the one to go
         until(lambda: len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < 60)
 
 
