@@ -71,7 +71,8 @@ def running_engine() -> Iterator[Engine]:
         skip_without("a Docker engine of one's own needs root")
     if MACHINES_OWN.is_socket():
         skip_without(
-            "a Docker engine runs on this machine; a second one would take its rules of iptables away"
+            "a Docker engine runs on this machine; a second one would take its rules of iptables away",
+            CONTAINERS,
         )
     with TemporaryDirectory(prefix="batchbandit-docker-") as name:
         folder = Path(name)
