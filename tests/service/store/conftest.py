@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.util import greenlet_spawn
 
 from service.store import revision
@@ -163,3 +163,26 @@ def contents() -> Callable[[Path], list[str]]:
             return list(connection.iterdump())
 
     return dump
+
+
+@pytest.fixture
+def connection(inhabited: Engine, play: Play) -> Iterator[Connection]:
+    """Return a connection, to the database that a module has filled, in a transaction that is rolled back."""
+    connection = play(inhabited.connect)
+    transaction = play(connection.begin)
+    yield connection
+    play(transaction.rollback)
+    play(connection.close)
+
+
+@pytest.fixture
+def statements(connection: Connection) -> list[tuple[str, Any]]:
+    """Return the statements that the connection executes, as they come, with the parameters of a row."""
+    seen: list[tuple[str, Any]] = []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def see(*arguments: Any) -> None:  # noqa: ANN401  (SQLAlchemy's own)
+        _, _, statement, parameters, _, executemany = arguments
+        seen.append((statement, parameters[0] if executemany else parameters))
+
+    return seen

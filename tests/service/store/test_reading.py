@@ -1,7 +1,7 @@
 """What the statements select, by which index, and in how many round trips."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
 from core.history import history_of
 from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
@@ -108,29 +108,6 @@ def inhabited(engine: Engine, play: Play) -> Engine:
 
     play(inhabit)
     return engine
-
-
-@pytest.fixture
-def connection(inhabited: Engine, play: Play) -> Iterator[Connection]:
-    """Return a connection in a transaction that is rolled back."""
-    connection = play(inhabited.connect)
-    transaction = play(connection.begin)
-    yield connection
-    play(transaction.rollback)
-    play(connection.close)
-
-
-@pytest.fixture
-def statements(connection: Connection) -> list[tuple[str, Any]]:
-    """Return the statements that the connection executes, as they come, with the parameters of a row."""
-    seen: list[tuple[str, Any]] = []
-
-    @event.listens_for(connection, "before_cursor_execute")
-    def see(*arguments: Any) -> None:  # noqa: ANN401  (SQLAlchemy's own)
-        _, _, statement, parameters, _, executemany = arguments
-        seen.append((statement, parameters[0] if executemany else parameters))
-
-    return seen
 
 
 @pytest.mark.parametrize("window", [0, 1, 4, 9, 1000])

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
 from core.cost import cost_of
 from core.rationale import Rationale, Rule, Weighed
@@ -85,28 +85,6 @@ def inhabited(engine: Engine, play: Play) -> Engine:
 
     play(inhabit)
     return engine
-
-
-@pytest.fixture
-def connection(inhabited: Engine, play: Play) -> Iterator[Connection]:
-    """Return a connection in a transaction that is rolled back."""
-    connection = play(inhabited.connect)
-    transaction = play(connection.begin)
-    yield connection
-    play(transaction.rollback)
-    play(connection.close)
-
-
-@pytest.fixture
-def statements(connection: Connection) -> list[tuple[str, Any]]:
-    """Return the statements that the connection executes, with their parameters, as they come."""
-    seen: list[tuple[str, Any]] = []
-
-    @event.listens_for(connection, "before_cursor_execute")
-    def see(*arguments: Any) -> None:  # noqa: ANN401  (SQLAlchemy's own)
-        seen.append((arguments[2], arguments[3]))
-
-    return seen
 
 
 def pages(connection: Connection, **query: Any) -> Iterator[Sequence[TrialView]]:  # noqa: ANN401  (of a query)
