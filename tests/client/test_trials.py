@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import logging
 import math
@@ -480,9 +481,10 @@ def test_a_fault_of_the_client_stops_no_training_and_all_ranks_hear_the_same(
 def test_a_process_that_may_start_no_thread_trains_without_heartbeats(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(_: threading.Thread) -> None:
+    def refused(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr(_thread, "start_new_thread", refused)
     monkeypatch.setattr(threading.Thread, "start", refused)
     assert trained(server.url, a_job(), 0.95).message == "Train succeeded"
 
