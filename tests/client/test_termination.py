@@ -235,6 +235,46 @@ ThreadLock.__enter__ = interrupted
     assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
 
 
+def test_what_is_raised_where_python_loses_it_ends_a_training_all_the_same(
+    server: Server, training: Start
+) -> None:
+    job = a_job()
+    losing = """
+from batchbandit.conversation import Conversation
+report = Conversation.report
+class Lost:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+def losing(self, *arguments):
+    Lost()
+    return report(self, *arguments)
+Conversation.report = losing
+"""
+    status, out, err = ended(training(job, before=losing))
+    assert (status, out) == (143, ""), err
+    assert "Exception ignored in" in err
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
+def test_an_error_that_a_handler_raises_is_not_the_clients(server: Server, training: Start) -> None:
+    job = a_job()
+    handling = """
+from batchbandit.conversation import Conversation
+def taken_away(*_):
+    raise RuntimeError("taken away")
+signal.signal(signal.SIGTERM, taken_away)
+def report(self, *arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+Conversation.report = report
+"""
+    status, out, err = ended(training(job, before=handling))
+    assert (status, out) == (1, ""), err
+    assert err.endswith("RuntimeError: taken away\n")
+    assert trials(server.database, job, "status, failure_reason") == [("Failed", "preempted")]
+
+
 def test_a_killed_training_leaves_a_trial_that_its_lease_ends(server: Server, training: Start) -> None:
     job = a_job(lease_seconds=1.0)
     signalled(training(job), signal.SIGKILL)
