@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from core import change as retuning
-from core import needs, streams, zeus
+from core import needs, streams
 from core.needs import Need
 from core.records import Job, Specification, Stage, Terms
 from service import errors
@@ -66,7 +66,7 @@ def reset(dossier: Dossier) -> Generator[Need, Any, Started]:
     """Start a job over: nothing of what its trials have shown so far counts any more."""
     job = existing(dossier)
     batch_sizes = yield from needs.batch_sizes(job)
-    dossier.reset(zeus.started_over(job), batch_sizes)
+    dossier.reset(retuning.started_over(job), batch_sizes)
     dossier.happen(Kind.JOB_RESET)
     return Started(job.job_id, job.last_trial_number + 1)
 
