@@ -9,6 +9,7 @@ from core.failures import counts
 from core.finding import RESTORE, Finding
 from core.kept import Kept, counted_trials
 from core.kernels import stream
+from core.leases import EXPIRED
 from core.mending import is_measured, is_sound
 from core.records import Trial, TrialStatus
 from core.tally_invariants import tally_findings
@@ -46,6 +47,7 @@ def _of_terms(kept: Kept) -> Iterator[Finding]:
         "longest_gap": 0 <= job.longest_gap < math.inf,
         "reset_number": 0 <= job.reset_number <= job.last_trial_number,
         "failures": all(size in kept.batch_sizes and seen.thirds > 0 for size, seen in job.failures.items()),
+        "num_drifts": job.num_drifts >= 0,
         "batch_sizes": all(size > 0 for size in kept.batch_sizes),
         "default_batch_size": job.default_batch_size in kept.batch_sizes,
         "exp_default_batch_size": job.exp_default_batch_size in kept.batch_sizes,
@@ -93,6 +95,9 @@ def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:
         yield finding(f"is {trial.status} and has failed: {trial.failure_reason}")
     if trial.is_late and trial.status is not TrialStatus.SUCCEEDED:
         yield finding(f"is {trial.status} and its result was late")
+    is_over = trial.status is not TrialStatus.DISPATCHED and trial.failure_reason != EXPIRED
+    if is_over and trial.curve is not None:
+        yield finding(f"is {trial.status} and has a curve")
     if (trial.end_timestamp is None) != (trial.status is TrialStatus.DISPATCHED):
         yield finding(f"is {trial.status} and has ended at {trial.end_timestamp}")
 

@@ -95,10 +95,11 @@ def expire(job: Job, now: datetime) -> Generator[Need, Any, tuple[Job, Sequence[
     if job.next_expiry is None or job.next_expiry > now:
         return job, ()
     running = yield from needs.leased(job)
-    over = [trial for trial in running if leases.has_expired(trial, now)]
-    failed = [leases.expired(trial) for trial in over]
-    for trial, expired in zip(over, failed, strict=True):
-        job = _lost(job, trial, expired, now)
+    failed: list[Trial] = []
+    for trial in running:
+        if leases.has_expired(trial, now):
+            job, expired = _lost(job, trial, leases.expired(trial), now)
+            failed.append(expired)
     left = running[len(failed) :]
     return replace(job, next_expiry=left[0].lease_expires if left else None), failed
 
@@ -114,12 +115,18 @@ def end(job: Job, trial: Trial, reason: str | None, now: datetime) -> tuple[Job,
             end_timestamp=max(now, trial.start_timestamp),
             failure_reason=reason,
         )
-    return _lost(job, trial, failed, now), failed
+    return _lost(job, trial, failed, now)
 
 
-def _lost(job: Job, trial: Trial, failed: Trial, now: datetime) -> Job:
+def _lost(job: Job, trial: Trial, failed: Trial, now: datetime) -> tuple[Job, Trial]:
     job = savings.counted(failures.failed(job, failed), trial, failed, now)
-    return policies.of(job).lost(job, failed) if failures.counts(job, failed) else job
+    if failures.counts(job, failed):
+        job = policies.of(job).lost(job, failed)
+    return job, _without_curve(failed)
+
+
+def _without_curve(trial: Trial) -> Trial:
+    return trial if trial.curve is None else replace(trial, curve=None)
 
 
 def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
@@ -166,12 +173,16 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         is_late=is_late,
     )
     job = savings.counted(job, trial, ended, now)
+    over = _without_curve(ended)
     if not failures.counts(job, ended):
-        return Reported(verdict, ended, job)
+        return Reported(verdict, over, job)
     if trial.status is TrialStatus.FAILED:  # and was lost
         job = policies.of(job).dispatched(job, trial)
     learnt = yield from policies.of(job).learn(with_cost(failures.succeeded(job, ended), ended), ended)
-    return Reported(verdict, ended, learnt.job, learnt.arms, learnt.drift)
+    job = learnt.job
+    if learnt.drift is not None:
+        job = replace(job, num_drifts=job.num_drifts + 1)
+    return Reported(verdict, over, job, learnt.arms, learnt.drift)
 
 
 def _late_type(job: Job, trial: Trial) -> Generator[Need, Any, TrialType]:

@@ -5,14 +5,14 @@ stands in the records that it is given and returns, so that it goes on anywhere,
 decisions are generators that yield needs (``core.needs``); the rest are plain functions.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from core.finding import Finding
 from core.kept import Kept
-from core.needs import Need
+from core.needs import Need, Precedent
 from core.rationale import Rationale
 from core.records import Arm, Job, Report, Trial, TrialType, Verdict
 from core.sums import Sums
@@ -62,6 +62,12 @@ class Policy(Protocol):
     its batch size, then once ``lost`` or ``learn``. A late result comes of a trial that was lost: it is
     dispatched again first.
     """
+
+    STARTS_WARM: bool
+    """Whether a new job may begin with what others have shown."""
+
+    def registered(self, job: Job, batch_sizes: Sequence[int], precedents: Sequence[Precedent]) -> Job:
+        """Return a new job with what others have shown, which is nothing where it begins cold."""
 
     def suggest(self, job: Job) -> Proposing:
         """Choose what to try next; of a job that is paused the best so far, without exploring.

@@ -30,7 +30,7 @@ from service.engine.commands import (
     Tell,
 )
 from service.engine.dossier import Dossier
-from service.engine.narration import tell_dispatched, tell_ended
+from service.engine.narration import tell_dispatched, tell_drift, tell_ended
 from service.engine.steering import existing
 
 Handling = Generator[Need, Any, object]
@@ -110,6 +110,8 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
         dossier.change_trial(reported.trial)
         if reported.trial.status is TrialStatus.SUCCEEDED:
             tell_ended(dossier, job, reported.job or job, reported.trial)
+    if reported.drift is not None:
+        tell_drift(dossier, trial, reported.drift)
     for arm, sums in reported.arms:
         dossier.learn(arm, sums)
     return reported.verdict
