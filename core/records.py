@@ -125,6 +125,8 @@ class Job(Terms, frozen=True):
     warm_start_from: str | None = None
     is_paused: bool = False
     registered: Mapping[str, int | float | None] = {}
+    knowledge: str | None = None
+    num_drifts: int = 0
     num_converged: int = 0
     num_unconverged: int = 0
     num_failed: int = 0
@@ -134,8 +136,6 @@ class Job(Terms, frozen=True):
     default_time: float = 0.0
     default_energy: float = 0.0
     last_activity: datetime | None = None
-    knowledge: str | None = None
-    num_drifts: int = 0
 
 
 def specification_of(job: Job, batch_sizes: Sequence[int]) -> Specification:

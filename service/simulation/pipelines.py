@@ -29,7 +29,7 @@ class Pipeline:
     """A job, which has no leases, with its history; its trainings come one after the other."""
 
     def __init__(self, job: Job, batch_sizes: Sequence[int]) -> None:
-        self.job = job
+        self.job = policies.of(job).registered(job, batch_sizes, ())
         self.trials: list[Trial] = []
         self._batch_sizes = batch_sizes
         self._arms: dict[int, Arm] = {}

@@ -60,6 +60,7 @@ def job_view(connection: Connection, job_id: str) -> JobView:
     members = {name: getattr(summary, name) for name in summary.__struct_fields__} | {
         "specification": specification_of(job, dossier.batch_sizes),
         "registered": dict(job.registered),
+        "num_drifts": job.num_drifts,
         "round": Round(where.round, job.num_pruning_rounds) if where and where.round else None,
         "batch_sizes": batch_sizes,
         "probability_best": next(best, None),
