@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from core.policies import POLICIES
 from core.records import Policy
 from service.commands.examples import examples
-from service.commands.jobs import bound_of, words
+from service.commands.jobs import bound_of
 from service.commands.printing import Listing, as_json, print_json, progress, show
 from service.logs import printable
 from service.options import refusals_said
@@ -79,7 +80,7 @@ MOST_CHOSEN = 3
 )
 @click.option(
     "--policy",
-    type=words(Policy),
+    type=click.Choice([policy.value for policy in POLICIES], case_sensitive=False),
     default=Policy.ZEUS.value,
     show_default=True,
     help="How batch sizes are chosen.",

@@ -5,13 +5,12 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from core import zeus
+from core import policies, trials
 from core.decisions import settle
 from core.history import History, history_of
 from core.needs import Arms, BatchSizes, Explorations, Need, Results, RunningSums, Stored
 from core.records import Arm, Job, Report, Trial, TrialType
 from core.sums import Sums  # noqa: TC001  (as everywhere here)
-from core.verdict import judge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 """Nothing that is decided here depends on the time: the trials have no leases."""
@@ -30,7 +29,7 @@ class Pipeline:
     """A job, which has no leases, with its history; its trainings come one after the other."""
 
     def __init__(self, job: Job, batch_sizes: Sequence[int]) -> None:
-        self.job = job
+        self.job = policies.of(job).registered(job, batch_sizes, ())
         self.trials: list[Trial] = []
         self._batch_sizes = batch_sizes
         self._arms: dict[int, Arm] = {}
@@ -45,21 +44,29 @@ class Pipeline:
         Raises:
             NoBatchSizeLeft: There is none.
         """
-        suggested = self._settled(zeus.suggest(self.job, NOW))
+        suggested = self._settled(trials.suggest(self.job, NOW))
         self.job = suggested.job
         self._arms.update((arm.batch_size, arm) for arm in suggested.born)
-        trial: Trial = suggested.trial
-        last = next(
-            said for said in _reports(trial, train(trial.batch_size)) if judge(self.job, said).stop_train
-        )
-        reported = self._settled(zeus.report(self.job, trial, last, NOW))
-        self.job, trial = reported.job, reported.trial
-        self.trials.append(trial)
-        if reported.arm is not None:
-            self._arms[trial.batch_size] = reported.arm
-        if reported.sums is not None:
-            self._sums[trial.batch_size] = reported.sums
-        return trial
+        running, last = self._judged(suggested.trial, train(suggested.trial.batch_size))
+        reported = self._settled(trials.report(self.job, running, last, NOW))
+        self.job = reported.job
+        ended: Trial = reported.trial
+        self.trials.append(ended)
+        for arm, sums in reported.arms:
+            self._arms[arm.batch_size] = arm
+            if sums is not None:
+                self._sums[arm.batch_size] = sums
+        return ended
+
+    def _judged(self, trial: Trial, epochs: Iterable[Epoch]) -> tuple[Trial, Report]:
+        """Return the report that ends a training, and its trial as those before have left it."""
+        policy = policies.of(self.job)
+        for said in _reports(trial, epochs):
+            judged = policy.judge(self.job, trial, said)
+            if judged.verdict.stop_train:
+                break
+            trial = judged.trial
+        return trial, said
 
     def _settled(self, decision: Generator[Need, Any, Any]) -> Any:  # noqa: ANN401  (a suggestion or a report)
         [outcome] = settle([decision], lambda wanted: [self._answer(need) for need in wanted])
