@@ -1,38 +1,37 @@
 """A job that recurs in memory: the service's decisions, without a service."""
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from core import zeus
+import numpy as np
+from msgspec.structs import replace
+
+from core import failures, zeus
 from core.decisions import settle
-from core.history import History, history_of
-from core.needs import Arms, BatchSizes, Explorations, Need, Results, RunningSums, Stored
-from core.records import Arm, Job, Report, Trial, TrialType
+from core.history import History
+from core.needs import Arms, BatchSizes, Explorations, Need, NewestExploration, Results, RunningSums, Stored
+from core.records import Arm, Job, Report, Trial, TrialStatus, TrialType, Verdict
 from core.sums import Sums  # noqa: TC001  (as everywhere here)
-from core.verdict import judge
+from service.simulation.trainings import Epoch
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 """Nothing that is decided here depends on the time: the trials have no leases."""
 
 
-class Epoch(NamedTuple):
-    """Where a training stands: its epoch, seconds and joules since it began, and the metric."""
-
-    number: int
-    time: float
-    energy: float
-    metric: float
-
-
 class Pipeline:
-    """A job, which has no leases, with its history; its trainings come one after the other."""
+    """A job, which has no leases, with its history; any number of its trainings may run side by side."""
 
     def __init__(self, job: Job, batch_sizes: Sequence[int]) -> None:
         self.job = job
         self.trials: list[Trial] = []
+        """Those that have ended with a result, in the order in which they ended."""
         self._batch_sizes = batch_sizes
+        self._explorations: dict[int, dict[int, Trial]] = defaultdict(dict)
+        self._results: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
+        self._running: dict[int, Trial] = {}
         self._arms: dict[int, Arm] = {}
         self._sums: dict[int, Sums] = {}
 
@@ -45,21 +44,63 @@ class Pipeline:
         Raises:
             NoBatchSizeLeft: There is none.
         """
+        trial = self.suggest()
+        for epoch in train(trial.batch_size):
+            if self.report(trial.trial_number, epoch).stop_train:
+                break
+        return self.trials[-1]
+
+    def suggest(self) -> Trial:
+        """Return a new trial, which runs from now on.
+
+        Raises:
+            NoBatchSizeLeft: There is none.
+        """
         suggested = self._settled(zeus.suggest(self.job, NOW))
         self.job = suggested.job
         self._arms.update((arm.batch_size, arm) for arm in suggested.born)
+        self._keep(suggested.trial)
         trial: Trial = suggested.trial
-        last = next(
-            said for said in _reports(trial, train(trial.batch_size)) if judge(self.job, said).stop_train
+        return trial
+
+    def report(self, number: int, epoch: Epoch) -> Verdict:
+        """Take a report of a running trial, by its number; it has ended where it is to stop.
+
+        Raises:
+            CostOutOfRange: The reported cost is not a cost.
+        """
+        trial = self._running[number]
+        said = Report(
+            trial.job_id, trial.batch_size, number, epoch.time, epoch.energy, epoch.metric, epoch.number
         )
-        reported = self._settled(zeus.report(self.job, trial, last, NOW))
-        self.job, trial = reported.job, reported.trial
-        self.trials.append(trial)
+        reported = self._settled(zeus.report(self.job, trial, said, NOW))
+        self.job = reported.job
+        if reported.trial is not None:
+            self._keep(reported.trial)
+        if reported.verdict.stop_train:
+            self._end(reported.trial)
         if reported.arm is not None:
             self._arms[trial.batch_size] = reported.arm
         if reported.sums is not None:
             self._sums[trial.batch_size] = reported.sums
-        return trial
+        verdict: Verdict = reported.verdict
+        return verdict
+
+    def lose(self, number: int) -> None:
+        """Let a running trial, by its number, end without a result."""
+        failed = replace(self._running.pop(number), status=TrialStatus.FAILED, end_timestamp=NOW)
+        self.job = failures.failed(self.job, failed)
+        self._explorations[failed.batch_size].pop(number, None)
+
+    def _keep(self, trial: Trial) -> None:
+        if trial.type is TrialType.EXPLORATION:
+            self._explorations[trial.batch_size][trial.trial_number] = trial
+        self._running[trial.trial_number] = trial
+
+    def _end(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        del self._running[trial.trial_number]
+        insort(self._results[trial.batch_size], (trial.trial_number, trial.time or 0.0, trial.energy or 0.0))
 
     def _settled(self, decision: Generator[Need, Any, Any]) -> Any:  # noqa: ANN401  (a suggestion or a report)
         [outcome] = settle([decision], lambda wanted: [self._answer(need) for need in wanted])
@@ -75,35 +116,15 @@ class Pipeline:
             case Arms():
                 return dict(sorted(self._arms.items()))
             case Explorations():
-                return self._explorations()
+                return {size: list(seen.values()) for size, seen in self._explorations.items() if seen}
             case Results():
-                return self._results(need)
+                return self._history(need)
             case RunningSums():
                 return self._sums.get(need.batch_size)
-        raise AssertionError(need)  # nothing else is needed where trainings neither fail nor have leases
+            case NewestExploration():
+                return max(self._explorations[need.batch_size], default=0)
+        raise AssertionError(need)  # nothing else is needed where trials have no leases
 
-    def _explorations(self) -> dict[int, list[Trial]]:
-        found = defaultdict(list)
-        for trial in self.trials:
-            if trial.type is TrialType.EXPLORATION:
-                found[trial.batch_size].append(trial)
-        return found
-
-    def _results(self, need: Results) -> History:
-        history = history_of(trial for trial in self.trials if trial.batch_size == need.batch_size)
-        return history[-need.window :] if need.window > 0 else history
-
-
-def _reports(trial: Trial, epochs: Iterable[Epoch]) -> Iterable[Report]:
-    return (
-        Report(
-            trial.job_id,
-            trial.batch_size,
-            trial.trial_number,
-            epoch.time,
-            epoch.energy,
-            epoch.metric,
-            epoch.number,
-        )
-        for epoch in epochs
-    )
+    def _history(self, need: Results) -> History:
+        seen = self._results[need.batch_size]
+        return np.array(seen[-need.window :] if need.window > 0 else seen, dtype=np.float64).reshape(-1, 3)

@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from benchmarks.traces import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.runs import write
 from benchmarks.server import Server
-from benchmarks.traces import recorded
 from core.records import Policy
 from service.simulation.outcomes import Plan, best_of, epochs_of, simulate, story_of
 from service.simulation.recordings import Overrides, Spending, Workload, read

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.traces import GPUS, RECORDINGS, Recording, TraceError, recorded
 from benchmarks.workloads import Workload
 

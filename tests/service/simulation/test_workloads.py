@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
 from benchmarks.synthetic import synthetic
 from benchmarks.workloads import Goal, Setting, Spending, Workload
 
