@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from core.errors import NoBatchSizeLeft
 from core.records import Policy
-from service.commands.calling import Service, job_path
+from service.commands.calling import Service
 from service.commands.outcomes import Exit, Failed
 from service.simulation.deciders import job_of
 from service.simulation.recurrences import Decision, Dispatched
@@ -22,6 +22,11 @@ PREFIX = "simulation"
 class _Suggested(Struct, frozen=True):
     batch_size: int
     trial_number: int
+
+
+class _Verdict(Struct, frozen=True):
+    stop_train: bool
+    converged: bool
 
 
 class _Registered(Struct, frozen=True):
@@ -53,7 +58,8 @@ class Asked:
             "metric": epoch.metric,
             "current_epoch": epoch.number,
         }
-        said = self._service.ask("POST", "/report", Decision, body=body)
+        verdict = self._service.ask("POST", "/report", _Verdict, body=body)
+        said = Decision(verdict.stop_train, verdict.converged)
         if said.stop_train:
             self.lose(trial)  # which it is not, since it has its result
         return said
@@ -78,7 +84,7 @@ def asking(
             yield Asked(service, registered.job_id)
         finally:
             if not is_kept:
-                service.ask("DELETE", job_path(registered.job_id), object)
+                service.ask("DELETE", "/jobs", object, {"job_id": registered.job_id})
 
     return asked
 

