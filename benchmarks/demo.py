@@ -13,16 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.recurring import Pipeline, Refused, Story, job_of
 from benchmarks.server import ServerFailed, running_server, stop_when_terminated
-from benchmarks.synthetic import synthetic
 from benchmarks.tables import arms_of, arms_table, savings_table
-from benchmarks.traces import TraceError, recorded
-from benchmarks.workloads import Workload
+from service.errors import OpeningError
+from service.simulation.families import Family, Trouble, synthetic
+from service.simulation.traces import recorded
+from service.simulation.workloads import Workload
 from service.views.shapes import JobView
 
 AT_ONCE = 4
 """Workloads that train at a time."""
 LAST = 20
 """Recurrences at the end that show what was learned."""
+WORKLOADS = 6
+"""That are made up."""
 NOISE = 0.02
 """Relative standard deviation of a training's time and energy."""
 WIDTH = 100
@@ -77,7 +80,7 @@ def main(
     """
     stop_when_terminated()
     try:
-        workloads = synthetic(seed, noise=NOISE) if traces is None else recorded(traces, noise=NOISE)
+        workloads = made_up(seed) if traces is None else recorded(traces, noise=NOISE).workloads
         plan = Plan(recurrences, seed, eta)
         if url is not None:
             _demonstrate(Service(url, token), workloads, plan)
@@ -87,8 +90,13 @@ def main(
                 _demonstrate(Service(server.url), workloads, plan)
             except Unreachable as error:
                 raise ServerFailed(f"{error}\n{server.last_words()}") from None
-    except (TraceError, ServerFailed, Refused, Unreachable) as error:
+    except (OpeningError, ServerFailed, Refused, Unreachable) as error:
         raise click.ClickException(str(error)) from None
+
+
+def made_up(seed: int, count: int = WORKLOADS) -> list[Workload]:
+    """Return workloads that are made up: the same seed, the same workloads."""
+    return synthetic(Family.VALLEY, seed, count, Trouble(noise=NOISE))
 
 
 def _demonstrate(service: Service, workloads: list[Workload], plan: Plan) -> None:

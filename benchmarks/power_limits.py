@@ -6,8 +6,6 @@ training at the limit that it keeps with one at the largest. The first training 
 ``SECONDS`` at each limit that it tries.
 """
 
-import csv
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
@@ -17,8 +15,9 @@ from msgspec import Struct
 
 from batchbandit.power_profile import Measured, Profile, cost_of_step, limits_between
 from benchmarks.markdown import Table
-from benchmarks.traces import RECORDINGS, Recording, TraceError, recorded
-from benchmarks.workloads import Workload
+from service.errors import OpeningError
+from service.simulation.traces import POWER, RECORDINGS, Power, recorded, rows
+from service.simulation.workloads import Workload
 
 SECONDS = 9.0
 """A warm-up of 2 s, which may take twice that, and a window of 5 s."""
@@ -47,39 +46,24 @@ def savings(folder: Path, eta: float) -> list[Saving]:
     """Return what the limit saves on every workload.
 
     Raises:
-        TraceError: The traces cannot be read.
+        OpeningError: The traces cannot be read.
     """
-    return [_saving(folder, workload, eta) for workload in recorded(folder)]
-
-
-def _best_batch_size(workload: Workload, eta: float) -> int:
-    """Return the cheapest of the batch sizes that ever reach the target."""
-    expected = {size: workload.expected(size) for size in workload.batch_sizes}
-    reaching = [size for size in workload.batch_sizes if math.isfinite(expected[size].time)]
-    return min(reaching, key=lambda size: workload.cost(expected[size], eta))
+    return [_saving(folder, workload, eta) for workload in recorded(folder).workloads]
 
 
 def _limits(folder: Path, workload: Workload, batch_size: int) -> dict[float, Measured]:
     """Return what was recorded at every limit, in epochs a second and watts."""
     recording = next(each for each in RECORDINGS if each.dataset == workload.name)
-    path = folder / f"summary_power_{workload.gpu.lower()}.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if _is_of(row, recording, batch_size)]
-    found = [
-        Measured(float(row["power_limit"]), 1 / float(row["time_per_epoch"]), float(row["average_power"]))
-        for row in rows
-    ]
-    return {each.limit: each for each in found}
-
-
-def _is_of(row: dict[str, str], recording: Recording, batch_size: int) -> bool:
-    named = (row["dataset"], row["network"], row["optimizer"])
-    return named == recording[:3] and int(row["batch_size"]) == batch_size
+    table = rows(folder / f"{POWER}{workload.gpu.lower()}.csv", Power)
+    found = [row for row in table if row.key == recording[:3] and row.batch_size == batch_size]
+    return {
+        row.power_limit: Measured(row.power_limit, 1 / row.time_per_epoch, row.average_power) for row in found
+    }
 
 
 def _saving(folder: Path, workload: Workload, eta: float) -> Saving:
     """Walk the limits as the client does, and compare."""
-    batch_size = _best_batch_size(workload, eta)
+    batch_size = workload.best_batch_size(eta)
     found = _limits(folder, workload, batch_size)
     largest = found[max(found)]
     # A limit in the client's grid that was not recorded, as some of the lowest, cannot be tried here.
@@ -93,7 +77,7 @@ def _saving(folder: Path, workload: Workload, eta: float) -> Saving:
     def cost(measured: Measured) -> float:
         return cost_of_step(measured, eta, workload.max_power)
 
-    epochs = workload.goal.epochs_to_success(workload.settings[batch_size].curves)
+    epochs = workload.goal.epochs_to_success([run.curve for run in workload.runs[batch_size]])
     largest_energy = epochs * largest.power / largest.throughput
     return Saving(
         title=workload.title,
@@ -150,7 +134,7 @@ def main(folder: Path) -> None:
     try:
         for eta in ETAS:
             print(f"\neta {eta:g}\n\n{table_of(savings(folder, eta)).markdown()}")
-    except TraceError as error:
+    except OpeningError as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from msgspec import Struct
 
 from benchmarks.bodies import Suggestion, Verdict
-from benchmarks.workloads import Spending, Workload
+from service.simulation.trainings import Epoch, drawn, epoch_of
+from service.simulation.workloads import Spending, Workload
 from service.views.shapes import JobView
 
 MOST_TRIES = 100
@@ -98,14 +99,19 @@ class Pipeline:
         suggested = await self._ask("GET", f"/jobs/batch_size?job_id={self.story.job_id}")
         trial = msgspec.json.decode(suggested, type=Suggestion)
         body = msgspec.structs.asdict(trial)
-        epochs = self.story.workload.train(trial.batch_size, self._rng)
-        for number, epoch in enumerate(epochs, 1):
-            told = await self._ask("POST", "/report", {**body, **epoch._asdict(), "current_epoch": number})
-            verdict = msgspec.json.decode(told, type=Verdict)
+        run = drawn(self.story.workload, trial.batch_size, self._rng)
+        for number in range(1, len(run.curve) + 1):
+            epoch = epoch_of(self.story.workload, run, number)
+            verdict = await self._report(body, epoch)
             if verdict.stop_train:
                 break
         await self._ask("PATCH", "/trials", body)
-        return Attempt(trial.batch_size, Spending(epoch.time, epoch.energy), verdict.converged)
+        return Attempt(trial.batch_size, epoch.spent, verdict.converged)
+
+    async def _report(self, body: dict[str, object], epoch: Epoch) -> Verdict:
+        said = {"time": epoch.time, "energy": epoch.energy, "metric": epoch.metric}
+        told = await self._ask("POST", "/report", {**body, **said, "current_epoch": epoch.number})
+        return msgspec.json.decode(told, type=Verdict)
 
     async def _ask(self, method: str, target: str, body: dict[str, object] | None = None) -> bytes:
         return await ask(self._client, method, target, body)

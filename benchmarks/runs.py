@@ -11,8 +11,9 @@ from typing import IO
 
 import click
 
-from benchmarks.traces import TraceError, recorded
-from benchmarks.workloads import Workload
+from service.errors import OpeningError
+from service.simulation.traces import recorded
+from service.simulation.workloads import Workload
 
 COLUMNS = (
     "workload",
@@ -30,10 +31,9 @@ def rows(workload: Workload) -> Iterator[tuple[object, ...]]:
     """Go through the runs of a workload."""
     goal = workload.goal
     of_all = (workload.title, workload.default_batch_size, workload.max_power, goal.max_epochs)
-    for batch_size, setting in workload.settings.items():
-        joules = setting.epoch_time * setting.power
-        for curve in setting.curves:
-            yield *of_all, batch_size, goal.epochs(curve), setting.epoch_time, joules
+    for batch_size, runs in workload.runs.items():
+        for run in runs:
+            yield *of_all, batch_size, goal.epochs(run.curve), run.epoch_time, run.epoch_energy
 
 
 def write(workloads: Iterable[Workload], file: IO[str]) -> None:
@@ -49,8 +49,8 @@ def write(workloads: Iterable[Workload], file: IO[str]) -> None:
 def main(folder: Path) -> None:
     """Print the runs recorded in FOLDER."""
     try:
-        write(recorded(folder), sys.stdout)
-    except TraceError as error:
+        write(recorded(folder).workloads, sys.stdout)
+    except OpeningError as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.recurring import Story
-from benchmarks.workloads import Spending
+from service.simulation.workloads import Spending
 from service.views.figures import NONE, joules, percent, seconds
 from service.views.shapes import JobView
 

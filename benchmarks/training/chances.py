@@ -18,7 +18,8 @@ from benchmarks.training.plans import BETA, ETA, FULL, MAX_POWER, SHORT, Plan
 from core.errors import NoBatchSizeLeft
 from core.records import Job, Stage
 from core.streams import seeded
-from service.simulation.pipelines import Epoch, Pipeline
+from service.simulation.pipelines import Pipeline
+from service.simulation.trainings import Epoch
 
 LAST = 10
 

@@ -53,7 +53,7 @@ cdef inline int64_t explore(
     return order[i]
 
 
-cdef inline int64_t choose_one(
+cdef int64_t choose_one(
     pcg64_stream *stream,         # IN, OUT
     const double *means,          # IN
     const double *precisions,     # IN

@@ -1,211 +1,220 @@
-"""What a policy makes of workloads: chosen batch sizes, regret and savings, over several seeds."""
+"""What a simulation shows: regret, cost, energy and time of each contender, and against each other."""
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from statistics import median
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from core.cost import cost_of
-from core.errors import CostOutOfRange, NoBatchSizeLeft
-from core.records import Job, Policy, Stage, Trial
-from core.streams import seeded
-from service.errors import OpeningError
-from service.simulation.pipelines import Epoch, Pipeline
-from service.simulation.recordings import Run, Spending, Workload
+from service.simulation.contenders import Contender
+from service.simulation.estimates import Estimate, mean, ratio
+from service.simulation.playing import Played
+from service.simulation.scenarios import Scenario
 
-LAST = 10
-"""Recurrences at the end that show what was learned."""
-MOST_TRIES = 100
-"""Trainings of one recurrence after which it is given up."""
-TARGET = 0.5
-"""Runs are recorded without their metric: it is 1 where the target is reached, else 0."""
+Numbers = NDArray[np.float64]
+
+YARDSTICK = Contender.ZEUS
+"""Whose regret that of the others is held against."""
 
 
-class Plan(Struct, frozen=True):
-    """What to simulate: so many recurrences of each workload, once a seed from 0 up."""
+class Against(Struct, frozen=True):
+    """What was spent, by what another contender has spent on the same trainings; None where it never ends."""
 
-    policy: Policy
-    recurrences: int
-    seeds: int
-    eta_knob: float
-    beta_knob: float | None
+    cost: Estimate | None
+    energy: Estimate | None
+    time: Estimate | None
 
 
-class Story(Struct, frozen=True):
-    """One job: what its trainings took, failed ones too, and the batch sizes of its last ones.
+class Result(Struct, frozen=True, kw_only=True):
+    """What a contender made of a workload.
 
-    ``is_stuck``: it had no batch size left, or never came to an end.
+    ``regret`` is what was spent beyond the best batch size, in trainings at that; ``regrets`` its mean up to
+    each recurrence. ``cost``, ``energy`` (joules) and ``time`` (seconds) are of a recurrence. ``chosen`` is
+    the share of each batch size in the last trainings. ``by_zeus`` is the ratio of regrets, ``better`` the
+    share of seeds on which the regret is lower than that of Zeus, ``worst`` the highest ratio of a seed.
+    ``stuck`` seeds ended without a batch size and count in nothing else.
     """
 
-    spent: Spending
-    last: list[int]
-    is_stuck: bool
-
-
-class Spread(Struct, frozen=True):
-    """The median over the seeds, and the lowest and highest of them."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread | None":
-        """Return the spread of values, None of none and of what is not finite."""
-        if not values or not all(map(math.isfinite, values)):
-            return None
-        return cls(median(values), min(values), max(values))
+    policy: Contender
+    regret: Estimate | None
+    regrets: list[float]
+    cost: Estimate | None
+    energy: Estimate | None
+    time: Estimate | None
+    chosen: dict[int, float]
+    against: dict[Contender, Against]
+    by_zeus: Estimate | None
+    better: float | None
+    worst: float | None
+    stuck: int
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of a workload.
-
-    ``chosen`` is the share of each batch size in the last trainings of all seeds, ``regret`` what was spent
-    beyond what the best batch size would have taken, in trainings of that. ``saved_cost`` and those beside it
-    are shares of what the default batch size would have taken; None where that never reaches its target.
-    ``stuck`` seeds ended without a batch size and count in nothing else.
-    """
+    """What became of a workload; ``then_best`` is its best batch size after a drift, None without one."""
 
     workload: str
     default_batch_size: int
     best_batch_size: int
-    chosen: dict[int, float]
-    regret: Spread | None
-    saved_cost: Spread | None
-    saved_energy: Spread | None
-    saved_time: Spread | None
+    then_best: int | None
+    recurrences: int
+    seeds: int
+    policies: list[Result]
+
+
+class Total(Struct, frozen=True, kw_only=True):
+    """A contender over all workloads, each measured by its best batch size.
+
+    ``regret`` is the sum of a seed's, ``by_zeus`` its ratio to that of Zeus and ``worst`` the highest of a
+    seed; ``wins`` counts workloads on which the mean regret is lower than that of Zeus.
+    """
+
+    policy: Contender
+    workloads: int
+    regret: Estimate | None
+    by_zeus: Estimate | None
+    worst: float | None
+    wins: int | None
+    against: dict[Contender, Against]
     stuck: int
 
 
-def simulate(workloads: Iterable[Workload], plan: Plan, advance: Callable[[int], None]) -> Iterator[Outcome]:
-    """Let every workload recur, once a seed; tell each seed that is over.
+class Measured(Struct, frozen=True):
+    """What a contender took on a workload, a row a seed and a column a recurrence.
 
-    Raises:
-        OpeningError: A workload has no batch size that ever reaches its target, or a run no cost.
+    Joules of cost, and by what the best batch size takes on average: cost, energy and time.
     """
-    for workload in workloads:
-        best = best_of(workload, plan)
-        stories = []
-        for seed in range(plan.seeds):
-            stories.append(story_of(workload, plan, seed))
-            advance(1)
-        yield _outcome(workload, plan, best, stories)
+
+    played: Played
+    cost: Numbers
+    relative: dict[str, Numbers]
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Which seeds came to an end."""
+        return ~self.played.is_stuck
+
+    def regret(self) -> Numbers:
+        """Return the regret of each seed, in trainings at the best batch size."""
+        return np.asarray((self.relative["cost"] - 1).sum(axis=1))
 
 
-def cost(workload: Workload, plan: Plan, spent: Spending) -> float:
-    """Return the cost of what was spent, in joules."""
-    return cost_of(_job(workload, plan, 0), spent.time, spent.energy)
+Measures = Mapping[Contender, Measured]
 
 
-def best_of(workload: Workload, plan: Plan) -> int:
-    """Return the batch size that reaches the target at the lowest cost on average.
-
-    Raises:
-        OpeningError: None ever does.
-    """
-    expected = {size: workload.expected(size) for size in workload.batch_sizes}
-    reaching = {size: spent for size, spent in expected.items() if math.isfinite(spent.time)}
-    if not reaching:
-        raise OpeningError(f"no run of {workload.name} reaches its target; record one that does")
-    return min(reaching, key=lambda size: cost(workload, plan, reaching[size]))
-
-
-def story_of(workload: Workload, plan: Plan, seed: int) -> Story:
-    """Let a job recur until it has reached its target so many times; failed trainings are repeated.
-
-    Raises:
-        OpeningError: A run has no cost.
-    """
-    rng = np.random.default_rng([seed, *workload.name.encode()])
-    pipeline = Pipeline(_job(workload, plan, seed), workload.batch_sizes)
-
-    def train(batch_size: int) -> Iterator[Epoch]:
-        runs = workload.runs[batch_size]
-        return epochs_of(runs[int(rng.integers(len(runs)))], pipeline.job.max_epochs)
-
-    is_stuck = False
-    try:
-        for _ in range(plan.recurrences):
-            tries = (pipeline.recur(train) for _ in range(MOST_TRIES))
-            is_stuck = not any(trial.converged for trial in tries)
-            if is_stuck:
-                break
-    except NoBatchSizeLeft:
-        is_stuck = True
-    except CostOutOfRange as error:
-        raise OpeningError(f"a run of {workload.name} cannot be costed: {error}") from error
-    last = [trial.batch_size for trial in pipeline.trials[-LAST:]]
-    return Story(spent_on(pipeline.trials), last, is_stuck)
+def measured(scenario: Scenario, played: Played) -> Measured:
+    """Hold what was played against the best batch size of its time."""
+    eta = scenario.terms.eta_knob
+    usual: dict[str, list[float]] = {"cost": [], "energy": [], "time": []}
+    for workload, recurrences in scenario.phases():
+        spent = workload.expected(workload.best_batch_size(eta))
+        usual["cost"] += [workload.cost(spent, eta)] * recurrences
+        usual["energy"] += [spent.energy] * recurrences
+        usual["time"] += [spent.time] * recurrences
+    cost = eta * played.energy + (1 - eta) * scenario.before.max_power * played.time
+    taken = {"cost": cost, "energy": played.energy, "time": played.time}
+    # Where no energy was measured there is none to compare.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = {name: taken[name] / np.array(usual[name]) for name in taken}
+    return Measured(played, cost, relative)
 
 
-def epochs_of(run: Run, max_epochs: int) -> Iterator[Epoch]:
-    """Go through a run; at its end it has reached its target, or run out of epochs."""
-    for part in range(1, run.parts):
-        yield Epoch(part, part * run.part_time, part * run.part_energy, 0.0)
-    yield Epoch(run.parts if run.converged else max_epochs, *run.whole, float(run.converged))
-
-
-def spent_on(trials: Iterable[Trial]) -> Spending:
-    """Return what trials took together."""
-    measured = [(trial.time or 0.0, trial.energy or 0.0) for trial in trials]
-    return Spending(math.fsum(time for time, _ in measured), math.fsum(energy for _, energy in measured))
-
-
-def _outcome(workload: Workload, plan: Plan, best: int, stories: Sequence[Story]) -> Outcome:
-    ended = [story for story in stories if not story.is_stuck]
-    chosen = Counter(size for story in ended for size in story.last)
-    usual = workload.expected(workload.default_batch_size)
-    cheapest = cost(workload, plan, workload.expected(best))
-    spent = [cost(workload, plan, story.spent) for story in ended]
-
-    def saved(spendings: Iterable[float], usual: float) -> Spread | None:
-        if not 0 < usual < math.inf:
-            return None
-        return Spread.of([1 - each / (plan.recurrences * usual) for each in spendings])
-
+def outcome(scenario: Scenario, measures: Measures) -> Outcome:
+    """Return what became of a workload."""
+    eta, workload = scenario.terms.eta_knob, scenario.before
+    best, then = (each.best_batch_size(eta) for each in (workload, scenario.after))
     return Outcome(
-        workload=workload.name,
+        workload=scenario.title,
         default_batch_size=workload.default_batch_size,
         best_batch_size=best,
-        chosen={size: times / chosen.total() for size, times in chosen.most_common()},
-        regret=Spread.of([each / cheapest - plan.recurrences for each in spent]),
-        saved_cost=saved(spent, cost(workload, plan, usual)),
-        saved_energy=saved((story.spent.energy for story in ended), usual.energy),
-        saved_time=saved((story.spent.time for story in ended), usual.time),
-        stuck=len(stories) - len(ended),
+        then_best=then if scenario.change < scenario.recurrences else None,
+        recurrences=scenario.recurrences,
+        seeds=len(next(iter(measures.values())).cost),
+        policies=[_result(scenario, contender, measures) for contender in measures],
     )
 
 
-def _job(workload: Workload, plan: Plan, seed: int) -> Job:
-    """Return a new job, with the service's defaults where the plan says nothing."""
-    return Job(
-        job_id=workload.name,
-        job_id_prefix="",
-        default_batch_size=workload.default_batch_size,
-        higher_is_better_metric=True,
-        eta_knob=plan.eta_knob,
-        beta_knob=plan.beta_knob,
-        target_metric=TARGET,
-        max_epochs=max(run.parts for runs in workload.runs.values() for run in runs),
-        num_pruning_rounds=2,
-        window_size=0,
-        max_power=workload.max_power,
-        number_of_gpus=1,
-        gpu_model="recorded",
-        mab_prior_mean=0.0,
-        mab_prior_precision=0.0,
-        mab_num_explorations=2,
-        mab_seed=seed,
-        lease_seconds=None,
-        max_failures=3,
-        mab_random_generator_state=seeded(seed),
-        exp_default_batch_size=workload.default_batch_size,
-        stage=Stage.PRUNING,
-        min_cost=None,
-        min_cost_batch_size=workload.default_batch_size,
-        last_trial_number=0,
-        policy=plan.policy,
+def _result(scenario: Scenario, contender: Contender, measures: Measures) -> Result:
+    own = measures[contender]
+    ended = own.ended
+    counts = own.played.chosen[ended].sum(axis=0)
+    chosen = sorted(zip(counts.tolist(), scenario.before.batch_sizes, strict=True), reverse=True)
+    pair = _paired(own, measures.get(YARDSTICK))
+    by_recurrence = (own.relative["cost"][ended] - 1).cumsum(axis=1)
+    return Result(
+        policy=contender,
+        regret=mean(own.regret()[ended]),
+        regrets=by_recurrence.mean(axis=0).tolist() if ended.any() else [],
+        cost=mean(own.cost[ended].mean(axis=1)),
+        energy=mean(own.played.energy[ended].mean(axis=1)),
+        time=mean(own.played.time[ended].mean(axis=1)),
+        chosen={size: times / int(counts.sum()) for times, size in chosen if times},
+        against={other: _against([own], [measures[other]]) for other in measures if other is not contender},
+        by_zeus=ratio(*pair) if pair else None,
+        better=float((pair[0] < pair[1]).mean()) if pair else None,
+        worst=_worst(*pair) if pair else None,
+        stuck=int((~ended).sum()),
     )
+
+
+def totals(all_measures: Sequence[Measures]) -> list[Total]:
+    """Return what became of all workloads together, which have the same contenders and seeds."""
+    return [_total(contender, all_measures) for contender in all_measures[0]]
+
+
+def _total(contender: Contender, all_measures: Sequence[Measures]) -> Total:
+    own = [measures[contender] for measures in all_measures]
+    zeus = [measures[YARDSTICK] for measures in all_measures if YARDSTICK in measures]
+    ended = _all_ended(own)
+    pair = None
+    if zeus:
+        both = _all_ended([*own, *zeus])
+        pair = (_summed_regret(own)[both], _summed_regret(zeus)[both])
+    return Total(
+        policy=contender,
+        workloads=len(own),
+        regret=mean(_summed_regret(own)[ended]),
+        by_zeus=ratio(*pair) if pair else None,
+        worst=_worst(*pair) if pair else None,
+        wins=sum(_wins(a, b) for a, b in zip(own, zeus, strict=True)) if zeus else None,
+        against={
+            other: _against(own, [measures[other] for measures in all_measures])
+            for other in all_measures[0]
+            if other is not contender
+        },
+        stuck=int((~ended).sum()),
+    )
+
+
+def _all_ended(each: Iterable[Measured]) -> NDArray[np.bool_]:
+    return np.asarray(np.logical_and.reduce([one.ended for one in each]))
+
+
+def _summed_regret(each: Sequence[Measured]) -> Numbers:
+    return np.asarray(sum(one.regret() for one in each))
+
+
+def _wins(own: Measured, other: Measured) -> bool:
+    both = own.ended & other.ended
+    return bool(both.any() and own.regret()[both].mean() < other.regret()[both].mean())
+
+
+def _paired(own: Measured, other: Measured | None) -> tuple[Numbers, Numbers] | None:
+    """Return the regrets of the seeds on which both came to an end, None where there are none."""
+    if other is None:
+        return None
+    both = own.ended & other.ended
+    return (own.regret()[both], other.regret()[both]) if both.any() else None
+
+
+def _worst(own: Numbers, other: Numbers) -> float | None:
+    positive = other > 0
+    return float((own[positive] / other[positive]).max()) if positive.any() else None
+
+
+def _against(own: Sequence[Measured], others: Sequence[Measured]) -> Against:
+    both = _all_ended([*own, *others])
+
+    def summed(each: Sequence[Measured], what: str) -> Numbers:
+        return np.asarray(sum(one.relative[what].sum(axis=1) for one in each))[both]
+
+    return Against(*(ratio(summed(own, what), summed(others, what)) for what in ("cost", "energy", "time")))

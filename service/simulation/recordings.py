@@ -14,76 +14,29 @@ The columns are found by their names, in any order; others are passed over.
 """
 
 import csv
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from core.cost import LARGEST_QUANTITY
 from service.errors import OpeningError
+from service.simulation.workloads import Curve, Goal, Run, Workload
 
 MAX_EPOCHS = 100
 """After which a run has failed that never reached its target, where nothing says otherwise."""
 PARTS = 100
 """Reports that a run is divided into of which no epochs are known: costs are judged as often."""
 
+TARGET = 0.5
+"""Runs are recorded without their metric: it is 1 where the target is reached, else 0."""
+
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Quantity = Annotated[float, Meta(gt=0, le=LARGEST_QUANTITY)]
 Energy = Annotated[float, Meta(ge=0, le=LARGEST_QUANTITY)]
-
-
-class Spending(NamedTuple):
-    """What trainings took, or take on average: seconds and joules."""
-
-    time: float
-    energy: float
-
-
-class Run(Struct, frozen=True):
-    """A recorded run: so many equal parts, seconds and joules of one, and whether it reached its target."""
-
-    parts: int
-    part_time: float
-    part_energy: float
-    converged: bool
-
-    @property
-    def whole(self) -> Spending:
-        """What all of it took."""
-        return Spending(self.parts * self.part_time, self.parts * self.part_energy)
-
-
-class Workload(Struct, frozen=True):
-    """A training that recurs: its runs by batch size, ascending; ``max_power`` in watts."""
-
-    name: str
-    default_batch_size: int
-    max_power: float
-    runs: Mapping[int, Sequence[Run]]
-
-    @property
-    def batch_sizes(self) -> list[int]:
-        """The batch sizes to choose from."""
-        return list(self.runs)
-
-    def expected(self, batch_size: int) -> Spending:
-        """Return what reaching the target once takes on average, inf where it is never reached.
-
-        This is somebody who always takes this batch size, stops nothing early and repeats what failed.
-        """
-        runs = self.runs[batch_size]
-        successes = sum(run.converged for run in runs)
-        if successes == 0:
-            return Spending(math.inf, math.inf)
-        wholes = [run.whole for run in runs]
-        return Spending(
-            math.fsum(whole.time for whole in wholes) / successes,
-            math.fsum(whole.energy for whole in wholes) / successes,
-        )
 
 
 class Overrides(Struct, frozen=True):
@@ -120,11 +73,15 @@ class Row(Struct, frozen=True):
         if self.seconds_per_epoch is not None and self.joules_per_epoch is not None:
             converged = self.epochs is not None and self.epochs <= max_epochs
             epochs = self.epochs if converged and self.epochs is not None else max_epochs
-            return Run(epochs, self.seconds_per_epoch, self.joules_per_epoch, converged)
+            return Run(self.seconds_per_epoch, self.joules_per_epoch, _curve(epochs, converged))
         if self.time is None or self.energy is None or self.converged is None:
             return None
         parts = self.epochs or PARTS
-        return Run(parts, self.time / parts, self.energy / parts, self.converged)
+        return Run(self.time / parts, self.energy / parts, _curve(parts, self.converged))
+
+
+def _curve(epochs: int, converged: bool) -> Curve:  # noqa: FBT001  (what the row says)
+    return (*(0.0 for _ in range(epochs - 1)), float(converged))
 
 
 def read(file: Path, overrides: Overrides) -> list[Workload]:
@@ -184,4 +141,11 @@ def _workload(file: Path, name: str, rows: Sequence[Row], overrides: Overrides) 
         raise OpeningError(f"{file} has no run of {name} at its default batch size {default}; record one")
     if power is None:
         raise OpeningError(f"{file} has no max_power of {name}; name it in watts with --max-power")
-    return Workload(name, default, power, dict(sorted(runs.items())))
+    longest = max(len(run.curve) for of_size in runs.values() for run in of_size)
+    return Workload(
+        name=name,
+        goal=Goal(TARGET, longest),
+        default_batch_size=default,
+        max_power=power,
+        runs=dict(sorted(runs.items())),
+    )

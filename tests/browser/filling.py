@@ -7,13 +7,12 @@ import httpx
 import numpy as np
 from msgspec import Struct
 
+from benchmarks.demo import made_up
 from benchmarks.recurring import Pipeline
-from benchmarks.synthetic import synthetic
 
 RECURRENCES = 30
 """Of each workload of the demonstration."""
 WORKLOADS = 3
-NOISE = 0.02
 ODD = "odd-<b>name</b>&\"'/é?#%"
 """A name that is a name, and nothing else."""
 
@@ -50,7 +49,7 @@ def fill(url: str) -> Filled:
 
 
 async def _train(url: str) -> list[str]:
-    workloads = synthetic(0, noise=NOISE)[:WORKLOADS]
+    workloads = made_up(0, WORKLOADS)
     async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
 
         async def train(number: int) -> str:

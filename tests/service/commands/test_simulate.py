@@ -1,29 +1,30 @@
-"""What the service would choose for recorded trainings: the simulator alone, and its command."""
+"""The command that simulates: what it reads, prints, draws and refuses."""
 
 import json
 import math
+import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from distributed import LocalCluster
 
 from benchmarks.runs import write
 from benchmarks.server import Server
-from benchmarks.traces import recorded
-from core.records import Policy
-from service.simulation.outcomes import Plan, best_of, epochs_of, simulate, story_of
-from service.simulation.recordings import Overrides, Spending, Workload, read
-from service.simulation.recordings import Run as Recorded
-from tests.service.commands.conftest import Run
-from tests.service.talk import Api
+from service.simulation import engines
+from service.simulation.contenders import Contender
+from service.simulation.recordings import Overrides, read
+from service.simulation.traces import recorded
+from service.simulation.workloads import NEVER, Goal, Spending, Workload
+from service.simulation.workloads import Run as Training
+from tests.service.commands.conftest import Done, Run
 
 HEAD = (
     "workload,batch_size,epochs,seconds_per_epoch,joules_per_epoch,default_batch_size,max_power,max_epochs\n"
 )
-PLAN = Plan(Policy.ZEUS, recurrences=40, seeds=3, eta_knob=0.5, beta_knob=2.0)
+SMALL = ("--synthetic", "valley", "--workloads", "2", "--recurrences", "20")
 
 
 def write_runs(folder: Path, text: str) -> Path:
@@ -36,24 +37,24 @@ def write_runs(folder: Path, text: str) -> Path:
 def test_both_forms_of_a_run_are_read_and_rows_without_one_passed_over(tmp_path: Path) -> None:
     by_epoch = HEAD + "bert,16,4,10,2000,16,300,9\nbert,32,,8,1900,16,300,9\nbert,64,12,8,1900,,,\n"
     [workload] = read(write_runs(tmp_path, by_epoch), Overrides())
+    never = Training(8.0, 1900.0, (0.0,) * 9)
     assert workload == Workload(
-        "bert",
-        16,
-        300.0,
-        {
-            16: [Recorded(4, 10.0, 2000.0, converged=True)],
-            32: [Recorded(9, 8.0, 1900.0, converged=False)],
-            64: [Recorded(9, 8.0, 1900.0, converged=False)],  # after its last epoch it is too late
+        name="bert",
+        goal=Goal(0.5, 9),
+        default_batch_size=16,
+        max_power=300.0,
+        runs={
+            16: [Training(10.0, 2000.0, (0.0, 0.0, 0.0, 1.0))],
+            32: [never],
+            64: [never],  # after its last epoch it is too late
         },
     )
     whole = "job_id,batch_size,time,energy,converged\njob,8,100,5000,true\njob,16,,,\njob,16,50,4000,false\n"
     [workload] = read(write_runs(tmp_path, whole), Overrides(8, 250.0))
-    assert {size: [run.whole for run in runs] for size, runs in workload.runs.items()} == {
-        8: [pytest.approx(Spending(100.0, 5000.0))],
-        16: [pytest.approx(Spending(50.0, 4000.0))],
-    }
+    assert workload.expected(8) == pytest.approx(Spending(100.0, 5000.0))
+    assert workload.whole(workload.runs[16][0]) == pytest.approx(Spending(50.0, 4000.0))
     assert (workload.name, workload.max_power) == ("job", 250.0)
-    assert workload.expected(16) == Spending(math.inf, math.inf)
+    assert workload.expected(16) == NEVER
 
 
 @pytest.mark.parametrize(
@@ -88,126 +89,201 @@ def test_a_file_that_is_not_there_is_refused(run: Run, tmp_path: Path) -> None:
     assert "No such file or directory" in done.err
 
 
-runs = st.builds(
-    Recorded,
-    parts=st.integers(1, 12),
-    part_time=st.floats(1, 100),
-    part_energy=st.floats(1, 10_000),
-    converged=st.booleans(),
-)
-histories = st.dictionaries(
-    st.sampled_from([8, 16, 32, 64]), st.lists(runs, min_size=1, max_size=3), min_size=1
-)
-
-
-@settings(max_examples=30, deadline=None)
-@given(history=histories, data=st.data())
-def test_no_choice_takes_less_than_the_cheapest_runs_and_what_never_ends_is_stuck(
-    history: dict[int, list[Recorded]], data: st.DataObject
-) -> None:
-    default = data.draw(st.sampled_from(sorted(history)))
-    workload = Workload("any", default, 300.0, dict(sorted(history.items())))
-    reaching = [run.whole for found in history.values() for run in found if run.converged]
-    plan = Plan(Policy.ZEUS, recurrences=5, seeds=1, eta_knob=0.5, beta_knob=2.0)
-    story = story_of(workload, plan, data.draw(st.integers(0, 10)))
-    if not reaching:
-        assert story.is_stuck
-    if not story.is_stuck:
-        assert story.spent.time >= plan.recurrences * min(whole.time for whole in reaching) * (1 - 1e-9)
-        assert story.spent.energy >= plan.recurrences * min(whole.energy for whole in reaching) * (1 - 1e-9)
-
-
-def test_the_best_batch_size_is_found_and_its_savings_are_those_of_the_runs() -> None:
-    times = {16: 100.0, 32: 60.0, 64: 90.0}
-    workload = Workload(
-        "steady",
-        16,
-        300.0,
-        {size: [Recorded(10, time / 10, 20 * time, converged=True)] for size, time in times.items()},
-    )
-    assert best_of(workload, PLAN) == 32
-    done: list[int] = []
-    [outcome] = simulate([workload], PLAN, done.append)
-    assert sum(done) == PLAN.seeds
-    assert next(iter(outcome.chosen)) == 32
-    assert outcome.stuck == 0
-    # Every run of a batch size takes the same, so that what is saved follows from the regret.
-    assert outcome.regret is not None
-    assert outcome.saved_time is not None
-    spent = (PLAN.recurrences + outcome.regret.median) * 60.0
-    assert outcome.saved_time.median == pytest.approx(1 - spent / (PLAN.recurrences * 100.0))
-
-
-def test_a_default_that_never_reaches_its_target_has_no_savings() -> None:
-    never, always = Recorded(10, 1.0, 100.0, converged=False), Recorded(5, 1.0, 100.0, converged=True)
-    [outcome] = simulate([Workload("late", 32, 300.0, {16: [always], 32: [never]})], PLAN, lambda _: None)
-    assert (outcome.saved_cost, outcome.saved_energy, outcome.saved_time) == (None, None, None)
-    assert outcome.best_batch_size == 16
-
-
-def test_the_service_itself_decides_as_the_simulator_does(jobs_server: Server) -> None:
-    found = {8: Recorded(4, 9.0, 2500.0, converged=True), 16: Recorded(4, 5.0, 1900.0, converged=True)}
-    found[32] = Recorded(10, 4.0, 1700.0, converged=False)
-    workload = Workload("twin", 16, 200.0, {size: [run] for size, run in found.items()})
-    plan = Plan(Policy.ZEUS, recurrences=12, seeds=1, eta_knob=0.5, beta_knob=2.0)
-    wanted = story_of(workload, plan, 7)
-    spent = np.zeros(2)
-    chosen = []
-    with httpx.Client(base_url=jobs_server.url, trust_env=False, timeout=30) as http:
-        api = Api(http)
-        job_id = api.register(mab_seed=7, max_power=200.0)["job_id"]
-        converged = 0
-        while converged < plan.recurrences:
-            trial = api.trial(job_id)
-            chosen.append(trial["batch_size"])
-            for epoch in epochs_of(found[trial["batch_size"]], 10):
-                said = api.report(
-                    trial,
-                    time=epoch.time,
-                    energy=epoch.energy,
-                    metric=epoch.metric,
-                    current_epoch=epoch.number,
-                ).json()
-                if said["stop_train"]:
-                    break
-            converged += said["converged"]
-            spent += (epoch.time, epoch.energy)
-            api.end(trial)
-    assert wanted.last == chosen[-10:]
-    assert wanted.spent == pytest.approx(tuple(spent))
+def outcomes_of(done: Done) -> list[dict[str, Any]]:
+    """Return the objects that were printed."""
+    assert (done.code, done.err) == (0, "")
+    return [json.loads(line) for line in done.out.splitlines()]
 
 
 def test_an_export_of_a_job_is_an_input(ask: Run, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "resnet.csv"
     assert ask("jobs", "export", "resnet-learned", "-o", str(file)).code == 0
-    done = run(
-        "simulate", str(file), "--default", "16", "--max-power", "200", "--recurrences", "20", "--json"
-    )
-    assert (done.code, done.err) == (0, "")
-    outcome = json.loads(done.out)
-    assert (outcome["workload"], outcome["default_batch_size"], outcome["stuck"]) == ("resnet-learned", 16, 0)
-    assert set(outcome["chosen"]) <= {"8", "16", "32"}
+    flags = ("--default", "16", "--max-power", "200", "--seeds", "5", "--json")
+    outcome, total = outcomes_of(run("simulate", str(file), *flags))
+    assert (outcome["workload"], outcome["default_batch_size"]) == ("resnet-learned", 16)
+    assert [result["policy"] for result in outcome["policies"]] == [each.value for each in Contender]
+    assert all(set(result["chosen"]) <= {"8", "16", "32"} for result in outcome["policies"])
+    assert [each["policy"] for each in total["total"]] == [each.value for each in Contender]
 
 
-def test_the_recorded_traces_are_an_input_and_rest_in_the_best_batch_size(
-    run: Run, shared: Path, tmp_path: Path
-) -> None:
-    workloads = recorded(shared / "traces")
+def test_a_file_of_runs_is_as_good_as_the_traces_that_it_is_made_from(shared: Path, tmp_path: Path) -> None:
+    workloads = recorded(shared / "traces").workloads
     with (tmp_path / "runs.csv").open("w") as file:
         write(workloads, file)
     for workload, kept in zip(workloads, read(tmp_path / "runs.csv", Overrides()), strict=True):
         assert kept.name == workload.title
         for size in workload.batch_sizes:
             assert kept.expected(size) == pytest.approx(tuple(workload.expected(size)))
-        assert best_of(kept, PLAN) == workload.best_batch_size(PLAN.eta_knob)
-    done = run("simulate", str(tmp_path / "runs.csv"), "--seeds", "2", "--recurrences", "30", "--json")
-    assert (done.code, done.err) == (0, "")
-    outcomes = [json.loads(line) for line in done.out.splitlines()]
-    assert len(outcomes) == len(workloads)
-    for outcome, workload in zip(outcomes, workloads, strict=True):
-        chosen = int(next(iter(outcome["chosen"])))
-        best = workload.cost(workload.expected(workload.best_batch_size(0.5)), 0.5)
-        assert workload.cost(workload.expected(chosen), 0.5) < 1.25 * best
-        assert outcome["regret"]["low"] <= outcome["regret"]["median"] <= outcome["regret"]["high"]
-    table = run("simulate", str(tmp_path / "runs.csv"), "--seeds", "1", "--recurrences", "5")
-    assert len(table.out.splitlines()) == len(workloads) + 2
+        assert kept.best_batch_size(0.5) == workload.best_batch_size(0.5)
+
+
+def test_a_folder_of_traces_is_an_input_and_policies_rest_near_the_best(run: Run, shared: Path) -> None:
+    folder = str(shared / "traces")
+    *outcomes, total = outcomes_of(run("simulate", folder, "--seeds", "20", "--json"))
+    assert len(outcomes) == 12
+    for outcome in outcomes:
+        results = {result["policy"]: result for result in outcome["policies"]}
+        assert list(results["oracle"]["chosen"]) == [str(outcome["best_batch_size"])]
+        assert abs(results["oracle"]["regret"]["value"]) < 1
+        regret = results["zeus"]["regret"]
+        assert 0 < regret["low"] <= regret["value"] <= regret["high"] < 25
+        assert results["zeus"]["by_zeus"]["value"] == pytest.approx(1)
+        assert len(results["zeus"]["regrets"]) == 100
+        assert results["zeus"]["regrets"][-1] == pytest.approx(regret["value"])
+    [zeus] = [each for each in total["total"] if each["policy"] == "zeus"]
+    assert zeus["regret"]["value"] == pytest.approx(
+        sum(result["regret"]["value"] for each in outcomes for result in each["policies"][-1:]), rel=1e-9
+    )
+    assert zeus["against"]["default"]["energy"]["high"] < 1
+    table = run("simulate", folder, "--seeds", "2", "--recurrences", "5", "--policy", "zeus")
+    assert [line.split("  ")[0] for line in table.out.splitlines()[1:13]] == [
+        each["workload"] for each in outcomes
+    ]
+
+
+def test_what_a_folder_has_that_is_not_known_is_named(run: Run, shared: Path, tmp_path: Path) -> None:
+    for file in (shared / "traces").glob("*.csv"):
+        (tmp_path / file.name).write_text(file.read_text())
+    with (tmp_path / "summary_train.csv").open("a") as runs:
+        runs.write("mnist,lenet,64,sgd,0.1,1,0.9,5\n")
+    done = run("simulate", str(tmp_path), "--seeds", "1", "--policy", "oracle")
+    assert done.code == 0
+    assert done.err.startswith("passed over: mnist lenet sgd in ")
+    assert run("simulate", str(tmp_path), "--default", "8").code == 2
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ("--noise", "0.2", "--unsteady", "0.3", "--hopeless", "0.5"),
+        ("--drift", "10", "--dearer", "0.3"),
+        ("--concurrency", "4", "--failures", "0.1"),
+    ],
+)
+def test_what_is_made_up_may_be_troubled(run: Run, conditions: tuple[str, ...]) -> None:
+    plain = outcomes_of(run("simulate", *SMALL, "--seeds", "4", "--json"))
+    troubled = outcomes_of(run("simulate", *SMALL, "--seeds", "4", "--json", *conditions))
+    assert plain != troubled
+    for outcome in troubled[:-1]:
+        assert (outcome["then_best"] is not None) == ("--drift" in conditions)
+        assert outcome["then_best"] != outcome["best_batch_size"]
+        assert all(result["stuck"] == 0 for result in outcome["policies"])
+
+
+def test_whom_one_names_is_played_and_nobody_else(run: Run) -> None:
+    [_, _, total] = outcomes_of(run("simulate", *SMALL, "--seeds", "1", "--json", "--policy", "grid"))
+    [grid] = total["total"]
+    assert (grid["policy"], grid["by_zeus"], grid["against"]) == ("grid", None, {})
+    assert grid["regret"]["low"] is None  # of one seed there is no interval
+
+
+def test_nothing_depends_on_how_many_compute(run: Run, program: Run) -> None:
+    flags = ("simulate", *SMALL, "--seeds", "120", "--concurrency", "2", "--json")
+    alone = run(*flags, "--workers", "1")
+    assert outcomes_of(program(*flags, "--workers", "2")) == outcomes_of(alone)
+
+
+def test_further_processes_start_only_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "PATIENCE", -1.0)
+    monkeypatch.setattr(engines, "_cores", lambda: 2)
+    done: list[int] = []
+    assert engines.mapped(abs, [-3, -2, -1], None, done.append) == [3, 2, 1]
+    assert sum(done) == 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
+def test_nothing_depends_on_a_cluster_either(run: Run) -> None:
+    flags = ("simulate", *SMALL, "--seeds", "60", "--json")
+    local: Any = LocalCluster  # which has no types
+    with local(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        told = run(*flags, "--dask", cluster.scheduler_address)
+    assert outcomes_of(told) == outcomes_of(run(*flags))
+
+
+def test_without_dask_it_is_said_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    done = run("simulate", *SMALL, "--dask", "tcp://127.0.0.1:1")
+    assert done.code == 2
+    assert "pip install 'batchbandit-server[dask]'" in done.err
+
+
+def test_a_scheduler_that_does_not_answer_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 0.2)
+    done = run("simulate", *SMALL, "--dask", "tcp://127.0.0.1:1")
+    assert done.code == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in done.err
+
+
+@pytest.mark.parametrize("conditions", [(), ("--concurrency", "3", "--failures", "0.2", "--drift", "8")])
+def test_a_service_decides_as_core_does(run: Run, server: Server, conditions: tuple[str, ...]) -> None:
+    few = ("--synthetic", "valley", "--workloads", "1", "--recurrences", "12", "--seeds", "2")
+    flags = ("simulate", *few, "--policy", "zeus", "--json", *conditions)
+    asked = run(*flags, "--url", server.url)
+    assert outcomes_of(asked) == outcomes_of(run(*flags))
+    assert jobs_of(server) == []
+    assert run(*flags, "--url", server.url, "--keep").code == 0
+    kept = jobs_of(server)
+    assert len(kept) == 2
+    for job_id in kept:
+        httpx.delete(f"{server.url}/jobs", params={"job_id": job_id}, trust_env=False).raise_for_status()
+
+
+def jobs_of(server: Server) -> list[str]:
+    """Return the jobs of simulations that a service has."""
+    told = httpx.get(f"{server.url}/api/v1/jobs", params={"prefix": "simulation"}, trust_env=False)
+    return [job["job_id"] for job in told.json()["jobs"]]
+
+
+def test_a_service_that_does_not_answer_is_named(run: Run) -> None:
+    done = run("simulate", *SMALL, "--policy", "zeus", "--url", "http://127.0.0.1:1")
+    assert done.code == 6
+    assert "127.0.0.1:1" in done.err
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_the_regret_is_drawn(run: Run, tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"regret.{form}"
+    assert run("simulate", *SMALL, "--seeds", "3", "--picture", str(file)).code == 0
+    if form == "png":
+        assert file.read_bytes().startswith(b"\x89PNG")
+        return
+    words = {text.text for text in ET.parse(file).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314  (ours)
+    assert {each.value for each in Contender} <= words
+    assert {"recurrences", "regret, in trainings at the best"} <= words
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ("simulate", *SMALL, "--seeds", "1", "--picture")
+    assert "let it end with .pdf, .png, .svg" in run(*small, str(tmp_path / "regret.txt")).err
+    assert "cannot be written (No such file" in run(*small, str(tmp_path / "none" / "regret.svg")).err
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = run(*small, str(tmp_path / "regret.svg"))
+    assert done.code == 2
+    assert "pip install 'batchbandit-server[pictures]'" in done.err
+
+
+def test_without_anything_to_train_it_is_said_what_to_name(run: Run) -> None:
+    done = run("simulate")
+    assert done.code == 2
+    assert "name a file or a folder of runs, or --synthetic valley" in done.err
+
+
+def test_a_batch_size_beside_which_there_is_none_cannot_become_dearer(run: Run, tmp_path: Path) -> None:
+    file = write_runs(tmp_path, HEAD + "a,16,4,10,2000,16,300,\n")
+    done = run("simulate", str(file), "--drift", "5")
+    assert done.code == 2
+    assert "nothing can move in a: only batch size 16 reaches its target" in done.err
+
+
+def test_a_default_that_never_reaches_its_target_is_stuck_and_saves_nothing(run: Run, tmp_path: Path) -> None:
+    rows = "a,16,,10,2000,16,300,\na,32,4,10,2000,,,\n"
+    outcome, total = outcomes_of(
+        run("simulate", str(write_runs(tmp_path, HEAD + rows)), "--seeds", "3", "--json")
+    )
+    default, oracle, *_ = outcome["policies"]
+    assert (default["stuck"], default["regret"], default["chosen"]) == (3, None, {})
+    assert oracle["against"]["default"] == {"cost": None, "energy": None, "time": None}
+    assert math.isclose(oracle["regret"]["value"], 0, abs_tol=1e-9)
+    assert total["total"][0]["stuck"] == 3

@@ -1,0 +1,14 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from core.kernels.recurrences import Trainings
+
+def play(
+    before: Trainings,
+    after: Trainings,
+    change: int,
+    chances: NDArray[np.uint64],
+    streams: NDArray[np.uint64],
+    recurrences: int,
+    sizes: NDArray[np.int64],
+) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]: ...
