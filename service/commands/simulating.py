@@ -8,14 +8,6 @@ from typing import Any
 import click
 from msgspec import Struct
 
-<<<<<<< HEAD
-from core.policies import POLICIES
-from core.records import Policy
-from service.commands.examples import examples
-from service.commands.jobs import bound_of
-from service.commands.printing import Listing, as_json, print_json, progress, show
-from service.logs import printable
-=======
 from service.commands.asking import asking
 from service.commands.calling import Service
 from service.commands.comparing import outcomes_table, spent_table, totals_table
@@ -23,7 +15,6 @@ from service.commands.examples import examples
 from service.commands.flags import computed, decided, trained
 from service.commands.jobs import bound_of
 from service.commands.printing import Advance, as_json, print_json, progress, show, standard_error
->>>>>>> 1aa6855568f65e2b1ada9b9f284c8b5a123d9165
 from service.options import refusals_said
 from service.simulation import engines, pictures
 from service.simulation.contenders import Contender
@@ -66,63 +57,7 @@ class Where(Struct, frozen=True):
 @decided
 @computed
 @click.option(
-<<<<<<< HEAD
-    "--recurrences",
-    type=click.IntRange(1, 10_000),
-    default=60,
-    show_default=True,
-    help="Times that each workload reaches its target.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(1, 10_000),
-    default=10,
-    show_default=True,
-    help="Jobs of each workload, with other chance each.",
-)
-@click.option(
-    "--eta",
-    metavar="SHARE",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="How much energy counts against time, 0 to 1.",
-)
-@click.option(
-    "--beta",
-    metavar="NUMBER|none",
-    default="2",
-    show_default=True,
-    help="At how many times the lowest cost trainings are stopped.",
-)
-@click.option(
-    "--default",
-    "default_batch_size",
-    metavar="SIZE",
-    type=click.IntRange(min=1),
-    help="The default batch size.",
-)
-@click.option(
-    "--max-power",
-    metavar="WATTS",
-    type=click.FloatRange(0, 1e100, min_open=True),
-    help="Of all GPUs of a job.",
-)
-@click.option(
-    "--max-epochs",
-    metavar="EPOCHS",
-    type=click.IntRange(1, 2**31 - 1),
-    help="After how many epochs a training has failed to converge.",
-)
-@click.option(
-    "--policy",
-    type=click.Choice([policy.value for policy in POLICIES], case_sensitive=False),
-    default=Policy.ZEUS.value,
-    show_default=True,
-    help="How batch sizes are chosen.",
-=======
     "--picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw the regret: SVG, PNG or PDF."
->>>>>>> 1aa6855568f65e2b1ada9b9f284c8b5a123d9165
 )
 @as_json
 def simulate_runs(

@@ -33,9 +33,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Pipeline:
     """A job, which has no leases, with its history; any number of its trainings may run side by side."""
 
-    def __init__(
-        self, job: Job, batch_sizes: Sequence[int], precedents: Sequence[Precedent] = ()
-    ) -> None:
+    def __init__(self, job: Job, batch_sizes: Sequence[int], precedents: Sequence[Precedent] = ()) -> None:
         self.job = policies.of(job).registered(job, batch_sizes, precedents)
         self.trials: list[Trial] = []
         """Those that have ended with a result, in the order in which they ended."""
