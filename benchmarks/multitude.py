@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 
 from benchmarks.histories import BATCH_SIZES, NOON, POWER, ROWS_A_WRITE, job_of
-from core import savings, zeus
+from core import savings
+from core.lowest import with_cost
 from core.rationale import Rationale, Rule, weighed
 from core.records import Arm, Failures, Job, Stage, Trial, TrialStatus, TrialType
 from service.store import revision, schema, writing
@@ -106,7 +107,7 @@ def _ended(jobs: dict[str, Job], size: Multitude) -> Iterator[NewTrial]:
             yield NewTrial(begun, _why(job, begun))
             continue
         trial = _end_of(begun, now + timedelta(seconds=100))
-        jobs[name] = zeus.with_cost(savings.counted(job, begun, trial, now), trial)
+        jobs[name] = with_cost(savings.counted(job, begun, trial, now), trial)
         yield NewTrial(trial, _why(job, trial))
 
 

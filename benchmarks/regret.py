@@ -1,8 +1,8 @@
 """What each policy loses, on recorded trainings and on made-up ones; and how fast that is found out.
 
-``python -m benchmarks.regret --traces FOLDER`` prints tables: the regret of each policy on each workload, sums
-over workloads by source and condition, and decisions a second. ``--family-seed`` makes other workloads up: tune
-on some, and test on others.
+``python -m benchmarks.regret --traces FOLDER`` prints tables: the regret of each policy on each workload,
+sums over all workloads by source and condition, and decisions a second. ``--family-seed`` makes others up, so
+that one tunes on some and tests on others.
 """
 
 import time

@@ -1,17 +1,18 @@
-"""Arms held against the trials that they have seen."""
+"""Walks and arms of the policy ``zeus`` held against the trials that they have seen."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from core.arms import arm_of, ordered
 from core.decisions import fit
 from core.finding import RESTORE, Finding
 from core.history import History, history_of, rewards_of
+from core.kept import Kept
 from core.needs import Fit
-from core.records import Arm, Job, Trial, TrialStatus, TrialType
+from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
 from core.sums import Sums, deviation, posterior_of
-from core.zeus import arm_of, ordered
 
 NEXT_RESULT = "its next result refits it"
 
@@ -57,6 +58,29 @@ def arm_findings(
             yield Finding(job.job_id, size, "the results kept beside its arm are not its trials'", remedy)
     for size in sums.keys() - arms.keys():
         yield Finding(job.job_id, size, "sums are kept and no arm lives on them", RESTORE)
+
+
+def stage_findings(kept: Kept, trials: Sequence[Trial]) -> Iterator[Finding]:
+    """Go through what does not fit the stage of a job, given its trials that count in its decisions."""
+    job = kept.job
+    exploring = [
+        trial.trial_number
+        for trial in trials
+        if trial.type is TrialType.EXPLORATION and trial.status is TrialStatus.DISPATCHED
+    ]
+    if len(exploring) > 1:
+        yield Finding(job.job_id, None, f"explorations {exploring} are Dispatched at a time", RESTORE)
+    if job.stage is Stage.MAB:
+        if not kept.arms:
+            yield Finding(job.job_id, None, "is in stage MAB and has no arm", RESTORE)
+        if exploring:
+            yield Finding(job.job_id, None, f"is in stage MAB and explores in trial {exploring[0]}", RESTORE)
+        return
+    if kept.arms:
+        yield Finding(job.job_id, min(kept.arms), "is in stage Pruning and has arms", RESTORE)
+    drawn = [trial.trial_number for trial in trials if trial.type is TrialType.MAB]
+    if drawn:
+        yield Finding(job.job_id, None, f"is in stage Pruning, and trial {drawn[0]} is of the MAB", RESTORE)
 
 
 def _of_summed_arm(job: Job, arm: Arm, history: History, sums: Sums) -> Iterator[Finding]:

@@ -1,31 +1,18 @@
 """A job held against its trials: what this service could not have made of them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from msgspec import Struct
-
-from core.arm_invariants import arm_findings
+from core import policies
 from core.cost import LARGEST_QUANTITY, cost_of
 from core.failures import counts
 from core.finding import RESTORE, Finding
-from core.history import History
+from core.kept import Kept, counted_trials
 from core.kernels import stream
+from core.leases import EXPIRED
 from core.mending import is_measured, is_sound
-from core.records import Arm, Job, Stage, Trial, TrialStatus, TrialType
-from core.sums import Sums
+from core.records import Trial, TrialStatus
 from core.tally_invariants import tally_findings
-
-
-class Kept(Struct, frozen=True):
-    """All that is kept of a job; trials ascending by number, the rest by batch size."""
-
-    job: Job
-    batch_sizes: Sequence[int]
-    trials: Sequence[Trial]
-    arms: Mapping[int, Arm]
-    histories: Mapping[int, History]
-    sums: Mapping[int, Sums]
 
 
 def audit(kept: Kept) -> Iterator[Finding]:
@@ -36,15 +23,8 @@ def audit(kept: Kept) -> Iterator[Finding]:
         yield from _of_trial(kept, trial)
     yield from _of_leases(kept)
     yield from tally_findings(kept.job, kept.trials)
-    counted = counted_trials(kept)
-    yield from _of_stage(kept, counted)
-    yield from _of_lowest_cost(kept, counted)
-    yield from arm_findings(kept.job, counted, kept.arms, kept.histories, kept.sums)
-
-
-def counted_trials(kept: Kept) -> list[Trial]:
-    """Return the trials on which the job's decisions rest: those since it was last reset."""
-    return [trial for trial in kept.trials if counts(kept.job, trial)]
+    yield from _of_lowest_cost(kept)
+    yield from policies.of(kept.job).audit(kept)
 
 
 def _of_terms(kept: Kept) -> Iterator[Finding]:
@@ -67,6 +47,7 @@ def _of_terms(kept: Kept) -> Iterator[Finding]:
         "longest_gap": 0 <= job.longest_gap < math.inf,
         "reset_number": 0 <= job.reset_number <= job.last_trial_number,
         "failures": all(size in kept.batch_sizes and seen.thirds > 0 for size, seen in job.failures.items()),
+        "num_drifts": job.num_drifts >= 0,
         "batch_sizes": all(size > 0 for size in kept.batch_sizes),
         "default_batch_size": job.default_batch_size in kept.batch_sizes,
         "exp_default_batch_size": job.exp_default_batch_size in kept.batch_sizes,
@@ -114,6 +95,9 @@ def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:
         yield finding(f"is {trial.status} and has failed: {trial.failure_reason}")
     if trial.is_late and trial.status is not TrialStatus.SUCCEEDED:
         yield finding(f"is {trial.status} and its result was late")
+    is_over = trial.status is not TrialStatus.DISPATCHED and trial.failure_reason != EXPIRED
+    if is_over and trial.curve is not None:
+        yield finding(f"is {trial.status} and has a curve")
     if (trial.end_timestamp is None) != (trial.status is TrialStatus.DISPATCHED):
         yield finding(f"is {trial.status} and has ended at {trial.end_timestamp}")
 
@@ -129,33 +113,11 @@ def _of_leases(kept: Kept) -> Iterator[Finding]:
             yield Finding(trial.job_id, trial.batch_size, what, RESTORE)
 
 
-def _of_stage(kept: Kept, trials: Sequence[Trial]) -> Iterator[Finding]:
-    job = kept.job
-    exploring = [
-        trial.trial_number
-        for trial in trials
-        if trial.type is TrialType.EXPLORATION and trial.status is TrialStatus.DISPATCHED
-    ]
-    if len(exploring) > 1:
-        yield Finding(job.job_id, None, f"explorations {exploring} are Dispatched at a time", RESTORE)
-    if job.stage is Stage.MAB:
-        if not kept.arms:
-            yield Finding(job.job_id, None, "is in stage MAB and has no arm", RESTORE)
-        if exploring:
-            yield Finding(job.job_id, None, f"is in stage MAB and explores in trial {exploring[0]}", RESTORE)
-        return
-    if kept.arms:
-        yield Finding(job.job_id, min(kept.arms), "is in stage Pruning and has arms", RESTORE)
-    drawn = [trial.trial_number for trial in trials if trial.type is TrialType.MAB]
-    if drawn:
-        yield Finding(job.job_id, None, f"is in stage Pruning, and trial {drawn[0]} is of the MAB", RESTORE)
-
-
-def _of_lowest_cost(kept: Kept, trials: Sequence[Trial]) -> Iterator[Finding]:
+def _of_lowest_cost(kept: Kept) -> Iterator[Finding]:
     job = kept.job
     costs = [
         (cost_of(job, trial.time, trial.energy), trial.batch_size)
-        for trial in trials
+        for trial in counted_trials(kept)
         if trial.converged and trial.time is not None and trial.energy is not None
     ]
     lowest = min(costs)[0] if costs else None

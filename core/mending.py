@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from core.arms import arm_of, ordered
 from core.cost import LARGEST_QUANTITY, reported_cost
 from core.decisions import fit
 from core.errors import CostOutOfRange
 from core.history import history_of, rewards_of
 from core.kernels import stream
+from core.lowest import with_cost
 from core.needs import Fit
 from core.records import Arm, Job, Trial, TrialStatus
 from core.streams import seeded
-from core.zeus import arm_of, ordered, with_cost
 
 
 class Mended(Struct, frozen=True):

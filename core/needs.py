@@ -12,8 +12,28 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from core.history import History
-from core.records import Arm, Job, Posterior, Terms, Trial
+from core.records import Arm, Job, Posterior, Specification, Terms, Trial
 from core.sums import Sums
+
+
+class Precedent(Struct, frozen=True):
+    """A job that another one begins with: its newest results since its reset, ascending by trial number."""
+
+    job: Job
+    trials: Sequence[Trial]
+
+
+class Precedents(Struct, frozen=True):
+    """What other jobs have shown that ``named`` names, those whose names begin with ``reach``.
+
+    Where that is ``core.records.LIKE_IT``, it is those with the same prefix that have had a result that
+    converged; the one that was active last is first.
+    """
+
+    job_id: str
+    job_id_prefix: str
+    named: str
+    reach: str
 
 
 class BatchSizes(Struct, frozen=True):
@@ -107,13 +127,21 @@ class Chosen(Struct, frozen=True):
     stream: str
 
 
-Stored = BatchSizes | Explorations | NewestExploration | Leased | Arms | Results | RunningSums | Costing
+OfTrials = Explorations | NewestExploration | Leased | Results | Costing
+Stored = OfTrials | BatchSizes | Arms | RunningSums | Precedents
 Need = Stored | Fit | Choice
 
 
 def batch_sizes(job: Job) -> Generator[Need, Sequence[int], Sequence[int]]:
     """Need a job's batch sizes."""
     return (yield BatchSizes(job.job_id))
+
+
+def precedents(
+    specification: Specification, named: str, reach: str
+) -> Generator[Need, Sequence[Precedent], Sequence[Precedent]]:
+    """Need what other jobs have shown that a new one is to begin with."""
+    return (yield Precedents(specification.job_id, specification.job_id_prefix, named, reach))
 
 
 def explorations(job: Job) -> Generator[Need, Mapping[int, Sequence[Trial]], Mapping[int, Sequence[Trial]]]:

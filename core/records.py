@@ -1,8 +1,9 @@
 """The plain records that core decides on: immutable, typed, with slots."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
@@ -34,6 +35,7 @@ class Policy(StrEnum):
     """How a job's batch sizes are chosen."""
 
     ZEUS = "zeus"
+    FRUGAL = "frugal"
 
 
 class Terms(Struct, frozen=True):
@@ -68,9 +70,19 @@ class Terms(Struct, frozen=True):
 
 
 class Specification(Terms, frozen=True):
-    """A job as it was registered: its terms and its batch sizes, ascending."""
+    """A job as it was registered: its terms and its batch sizes, ascending, and how it chooses among them.
+
+    It begins with what the jobs that ``warm_start_from`` names have shown: one by its name, or ``LIKE_IT``.
+    The members with a default are missing in what releases before have kept.
+    """
 
     batch_sizes: tuple[int, ...]
+    policy: Policy = Policy.ZEUS
+    warm_start_from: str | None = None
+
+
+LIKE_IT = "*"
+"""Stands for all jobs with the prefix of a new one."""
 
 
 class Failures(Struct, frozen=True, array_like=True):
@@ -94,6 +106,9 @@ class Job(Terms, frozen=True):
     registered that have been changed since. ``num_converged`` and the counts and sums beside it are of all
     its trials, for ``core.savings``: joules and seconds of those with a result, and of those that converged
     at the default batch size. ``last_activity`` (UTC) is when a trial was last dispatched or ended.
+
+    ``knowledge`` is a text that only the policy reads, None of one that keeps none. ``num_drifts`` counts how
+    often trainings have been found to cost something else than they did.
     """
 
     mab_random_generator_state: str
@@ -107,8 +122,11 @@ class Job(Terms, frozen=True):
     longest_gap: float = 0.0
     reset_number: int = 0
     policy: Policy = Policy.ZEUS
+    warm_start_from: str | None = None
     is_paused: bool = False
     registered: Mapping[str, int | float | None] = {}
+    knowledge: str | None = None
+    num_drifts: int = 0
     num_converged: int = 0
     num_unconverged: int = 0
     num_failed: int = 0
@@ -120,13 +138,23 @@ class Job(Terms, frozen=True):
     last_activity: datetime | None = None
 
 
+def specification_of(job: Job, batch_sizes: Sequence[int]) -> Specification:
+    """Return a job's specification as it is in force."""
+    return Specification(**stated(job), batch_sizes=tuple(batch_sizes))
+
+
+def stated(of: Specification | Job) -> dict[str, Any]:
+    """Return what a client has stated about a job, by name, its batch sizes aside."""
+    return {name: getattr(of, name) for name in Specification.__struct_fields__ if name != "batch_sizes"}
+
+
 class Trial(Struct, frozen=True):
     """One training of a job at one batch size; ``time`` in seconds, ``energy`` in joules, times in UTC.
 
     A Dispatched trial holds a lease until ``lease_expires``, None for ever. ``last_report`` is within a
     hundredth of a lease of its last report, ``has_heartbeat`` says that its training sends heartbeats.
     ``is_late`` marks a result that came after the lease had run out, ``energy_source`` where the energy was
-    read, where the training said so.
+    read, where the training said so. ``curve`` is a text that only the policy reads, of a trial that reports.
     """
 
     job_id: str
@@ -145,6 +173,7 @@ class Trial(Struct, frozen=True):
     failure_reason: str | None = None
     is_late: bool = False
     energy_source: str | None = None
+    curve: str | None = None
 
 
 class Arm(Struct, frozen=True):

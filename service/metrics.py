@@ -75,6 +75,7 @@ DISPATCHED = Counter("batchbandit_trials_dispatched", "Trials dispatched.", ["ru
 ENDED = Counter("batchbandit_trials_ended", "Trials ended, and late results of those.", ["outcome"])
 LEASES = Counter("batchbandit_leases_expired", "Trials whose leases ran out.")
 SET_ASIDE = Counter("batchbandit_batch_sizes_set_aside", "Batch sizes set aside.")
+DRIFTS = Counter("batchbandit_drifts", "Times that trainings of a job were found to cost something else.")
 SAVED_JOULES = Counter("batchbandit_saved_joules", "Joules saved by trials that took less than usual.")
 LOST_JOULES = Counter("batchbandit_lost_joules", "Joules lost by trials that took more than usual.")
 SAVED_SECONDS = Counter("batchbandit_saved_seconds", "Seconds saved by trials that took less than usual.")
@@ -95,6 +96,8 @@ def count(happenings: Iterable[Happening]) -> None:
                 _count_end(happening.detail)
             case Kind.BATCH_SIZE_SET_ASIDE:
                 SET_ASIDE.inc()
+            case Kind.DRIFT_DETECTED:
+                DRIFTS.inc()
 
 
 def _count_end(detail: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from core.records import Stage
+from core.records import LIKE_IT, Stage
 from service.commands.drawing import batch_sizes_drawn
 from service.commands.printing import Listing, grid, show, standard_output
 from service.logs import printable
@@ -70,6 +70,12 @@ def show_job(job: JobView) -> None:
     if job.registered:
         changed = ", ".join(f"{name} (was {value})" for name, value in job.registered.items())
         facts.add_row("changed", printable(changed))
+    if job.specification.warm_start_from is not None:
+        facts.add_row("began with", beginning_said(job.specification.warm_start_from))
+    if job.num_drifts:
+        facts.add_row(
+            "drifts", f"{count(job.num_drifts)}: trainings cost something else than they had before"
+        )
     if job.last_decision:
         decision = job.last_decision
         facts.add_row("last choice", f"trial {decision.trial_number}: {printable(decision.sentence)}")
@@ -83,6 +89,13 @@ def state_of(job: JobView) -> str:
     if job.round:
         stage += f", round {job.round.number} of {job.round.of}"
     return f"{job.activity.value}, {stage} (policy {job.policy.value})"
+
+
+def beginning_said(source: str) -> str:
+    """Return the jobs with whose costs a job began."""
+    return (
+        "what jobs with its prefix had shown" if source == LIKE_IT else f"what {printable(source)} had shown"
+    )
 
 
 def best_of(job: JobView) -> str:

@@ -33,7 +33,8 @@ class Register(Asked, frozen=True):
 
     ``seed`` starts the job's random stream. ``is_named`` says that the client chose the job's name: one that
     the service made up must not be taken. Where the job exists, members of the specification that are in
-    ``unnamed`` are not compared: the client has not named them. ``actor`` is on whose behalf it is done.
+    ``unnamed`` are not compared: the client has not named them. ``actor`` is on whose behalf it is done, and
+    ``reach`` what the names of the jobs begin with that it may begin with.
     """
 
     specification: Specification
@@ -41,6 +42,7 @@ class Register(Asked, frozen=True):
     is_named: bool
     actor: str
     unnamed: Collection[str] = ()
+    reach: str = ""
 
     @property
     def job_id(self) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.cost import cost_of
 from core.history import History, history_of
-from core.needs import Costs
+from core.needs import Costs, Precedent
 from core.rationale import Rationale
 from core.records import Arm, Job, Trial, TrialStatus, TrialType
 from core.sums import MOST_REFITTED, Sums
@@ -44,6 +44,7 @@ class Dossier:
         self.read_histories: dict[tuple[int, int], History] = {}
         self.read_sums: dict[int, Sums | None] = {}
         self.read_costs = Costs(None, None, None)
+        self.read_precedents: Sequence[Precedent] = ()
         self.kept: set[int] = set()
 
         self.is_deleted = False

@@ -8,9 +8,7 @@ from collections.abc import Generator
 from datetime import datetime
 from typing import Any
 
-from msgspec.structs import replace
-
-from core import failures, leases, savings, zeus
+from core import leases, trials
 from core.errors import CoreError
 from core.needs import Need
 from core.records import Job, Trial, TrialStatus, Verdict
@@ -32,7 +30,7 @@ from service.engine.commands import (
     Tell,
 )
 from service.engine.dossier import Dossier
-from service.engine.narration import tell_dispatched, tell_ended
+from service.engine.narration import tell_dispatched, tell_drift, tell_ended
 from service.engine.steering import existing
 
 Handling = Generator[Need, Any, object]
@@ -70,12 +68,12 @@ def dispatch(dossier: Dossier, command: Suggest | Begin, now: datetime) -> Gener
     """Dispatch a new trial, whose batch size is chosen once those whose leases have run out are over."""
     if isinstance(command, Begin):
         job = existing(dossier)
-        suggested = yield from zeus.begin(job, command.batch_size, now)
+        suggested = yield from trials.begin(job, command.batch_size, now)
     else:
         _registered(dossier)
         yield from expire(dossier, now)  # whether or not a batch size is left then
         job = _registered(dossier)
-        suggested = yield from zeus.suggest(job, now)
+        suggested = yield from trials.suggest(job, now)
     dossier.change_job(suggested.job)
     dossier.bear(suggested.born)
     dossier.dispatch(suggested.trial, suggested.rationale)
@@ -88,7 +86,7 @@ def expire(dossier: Dossier, now: datetime) -> Generator[Need, Any, None]:
     before = dossier.job
     if before is None:
         return
-    job, expired = yield from zeus.expire(before, now)
+    job, expired = yield from trials.expire(before, now)
     for trial in expired:
         dossier.change_trial(trial)
         tell_ended(dossier, before, job, trial)
@@ -105,15 +103,17 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
             f"Unknown trial: job({job.job_id}) has no trial({command.trial_number}) at batch size "
             f"{command.report.batch_size}; report what GET /jobs/batch_size answered."
         )
-    reported = yield from zeus.report(job, trial, command.report, now)
+    reported = yield from trials.report(job, trial, command.report, now)
     if reported.job is not None:
         dossier.change_job(reported.job)
     if reported.trial is not None and reported.trial is not trial:
         dossier.change_trial(reported.trial)
         if reported.trial.status is TrialStatus.SUCCEEDED:
             tell_ended(dossier, job, reported.job or job, reported.trial)
-    if reported.arm is not None:
-        dossier.learn(reported.arm, reported.sums)
+    if reported.drift is not None:
+        tell_drift(dossier, trial, reported.drift)
+    for arm, sums in reported.arms:
+        dossier.learn(arm, sums)
     return reported.verdict
 
 
@@ -127,16 +127,7 @@ def end(dossier: Dossier, command: End, now: datetime) -> None:
         )
     if trial.status is not TrialStatus.DISPATCHED:
         return
-    if leases.has_expired(trial, now):
-        failed = leases.expired(trial)
-    else:
-        failed = replace(
-            trial,
-            status=TrialStatus.FAILED,
-            end_timestamp=max(now, trial.start_timestamp),
-            failure_reason=command.reason,
-        )
-    job = savings.counted(failures.failed(dossier.job, failed), trial, failed, now)
+    job, failed = trials.end(dossier.job, trial, command.reason, now)
     tell_ended(dossier, dossier.job, job, failed)
     dossier.change_job(job)
     dossier.change_trial(failed)

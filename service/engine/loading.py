@@ -13,13 +13,14 @@ from core.needs import (
     Explorations,
     Leased,
     NewestExploration,
+    Precedents,
     Results,
     RunningSums,
     Stored,
 )
 from service.engine.commands import Beat, Command, End, Register, Tell
 from service.engine.dossier import MOST_KEPT, Dossier
-from service.store import reading
+from service.store import precedents, reading
 
 
 def open_dossiers(
@@ -89,9 +90,17 @@ def load(connection: Connection, dossiers: Mapping[str, Dossier], wanted: Sequen
         for (job_id, batch_size), number in reading.newest_explorations(connection, unknown).items():
             dossiers[job_id].read_newest[batch_size] = number
     for need in wanted:
-        if isinstance(need, Costing) and not dossiers[need.job_id].knows_results:
-            dossiers[need.job_id].read_costs = reading.costs(connection, need.job)
+        if isinstance(need, Costing | Precedents):
+            load_seldom(connection, dossiers[need.job_id], need)
     return [_ANSWERS[type(need)](dossiers[need.job_id], need) for need in wanted]
+
+
+def load_seldom(connection: Connection, dossier: Dossier, need: Costing | Precedents) -> None:
+    """Read what few commands need, each by itself."""
+    if isinstance(need, Precedents):
+        dossier.read_precedents = precedents.precedents(connection, need)
+    elif not dossier.knows_results:
+        dossier.read_costs = reading.costs(connection, need.job)
 
 
 def load_histories(
@@ -126,6 +135,7 @@ _ANSWERS: Mapping[type[Stored], Callable[[Dossier, Any], object]] = {
     Explorations: lambda dossier, _: dossier.explorations(),
     NewestExploration: lambda dossier, need: dossier.newest_exploration(need.batch_size),
     Leased: lambda dossier, _: dossier.leased(),
+    Precedents: lambda dossier, _: dossier.read_precedents,
     Arms: lambda dossier, _: dossier.arms(),
     RunningSums: lambda dossier, need: dossier.sums_of(need.batch_size),
     Costing: lambda dossier, need: dossier.costs(need.job),

@@ -1,6 +1,7 @@
 """What those who watch are told of a job: how it differs from what it was."""
 
 from core.failures import is_set_aside
+from core.policies.protocol import Drift
 from core.rationale import Rationale
 from core.records import Job, Trial
 from core.savings import saved_by
@@ -42,3 +43,14 @@ def tell_ended(dossier: Dossier, before: Job, after: Job, trial: Trial) -> None:
         dossier.happen(
             Kind.BATCH_SIZE_SET_ASIDE, batch_size=trial.batch_size, failure_reason=trial.failure_reason
         )
+
+
+def tell_drift(dossier: Dossier, trial: Trial, drift: Drift) -> None:
+    """Tell that a trial has shown that trainings cost something else than they did."""
+    dossier.happen(
+        Kind.DRIFT_DETECTED,
+        trial_number=trial.trial_number,
+        batch_size=drift.batch_size,
+        expected_cost=drift.expected,
+        seen_cost=drift.seen,
+    )

@@ -1,14 +1,14 @@
 """What each command does to a job as a whole, its trials aside."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from core import change as retuning
-from core import needs, streams, zeus
-from core.needs import Need
-from core.records import Job, Specification, Stage, Terms
+from core import needs, policies, streams
+from core.needs import Need, Precedent
+from core.records import LIKE_IT, Job, Specification, Stage, specification_of, stated
 from service import errors
 from service.engine.commands import (
     Altered,
@@ -48,13 +48,15 @@ def register(dossier: Dossier, command: Register) -> Generator[Need, Any, Regist
     """Create a job, or compare the specification with the one that was registered."""
     wanted = command.specification
     if dossier.job is None:
-        dossier.register(_new_job(wanted, command.seed, dossier.last_number), wanted.batch_sizes)
+        precedents = yield from _precedents(wanted, command.reach)
+        job = _new_job(wanted, command.seed, dossier.last_number)
+        dossier.register(policies.of(job).registered(job, wanted.batch_sizes, precedents), wanted.batch_sizes)
         dossier.happen(Kind.JOB_REGISTERED)
         return Registered(wanted, created=True)
     if not command.is_named:
         raise errors.JobIdTaken(f"The name {dossier.job_id} is taken.")
     batch_sizes = yield from needs.batch_sizes(dossier.job)
-    in_force = _specification_of(dossier.job, tuple(batch_sizes))
+    in_force = specification_of(dossier.job, batch_sizes)
     registered = replace(in_force, **dossier.job.registered)
     wanted = replace(wanted, **{name: getattr(registered, name) for name in command.unnamed})
     if registered != wanted:
@@ -62,11 +64,29 @@ def register(dossier: Dossier, command: Register) -> Generator[Need, Any, Regist
     return Registered(in_force, created=False)
 
 
+def _precedents(wanted: Specification, reach: str) -> Generator[Need, Any, Sequence[Precedent]]:
+    """Find the jobs that a new one begins with; where it asks for those like it, there may be none.
+
+    Raises:
+        JobNotFound: It names one that is not registered.
+    """
+    named = wanted.warm_start_from
+    if named is None:
+        return ()
+    found = yield from needs.precedents(wanted, named, reach)
+    if not found and named != LIKE_IT:
+        raise errors.JobNotFound(
+            f"Job({named}), which warm_start_from names, is not registered, and job({wanted.job_id}) is not "
+            f"either: name another job there, {LIKE_IT!r} for those with the same prefix, or null."
+        )
+    return found
+
+
 def reset(dossier: Dossier) -> Generator[Need, Any, Started]:
     """Start a job over: nothing of what its trials have shown so far counts any more."""
     job = existing(dossier)
     batch_sizes = yield from needs.batch_sizes(job)
-    dossier.reset(zeus.started_over(job), batch_sizes)
+    dossier.reset(retuning.started_over(job), batch_sizes)
     dossier.happen(Kind.JOB_RESET)
     return Started(job.job_id, job.last_trial_number + 1)
 
@@ -74,16 +94,16 @@ def reset(dossier: Dossier) -> Generator[Need, Any, Started]:
 def change(dossier: Dossier, command: Change) -> Generator[Need, Any, Altered]:
     """Give a job other terms."""
     job = existing(dossier)
-    batch_sizes = tuple((yield from needs.batch_sizes(job)))
+    batch_sizes = yield from needs.batch_sizes(job)
     terms = {name: value for name, value in command.terms.items() if getattr(job, name) != value}
     if not terms:
-        return Altered(_specification_of(job, batch_sizes), terms)
+        return Altered(specification_of(job, batch_sizes), terms)
     changed = yield from retuning.change(job, terms)
     dossier.change_terms(changed.job)
     for arm, sums in changed.arms:
         dossier.learn(arm, sums)
     dossier.happen(Kind.JOB_CHANGED, **terms)
-    return Altered(_specification_of(changed.job, batch_sizes), terms)
+    return Altered(specification_of(changed.job, batch_sizes), terms)
 
 
 def pause(dossier: Dossier, command: Pause) -> Paused:
@@ -116,7 +136,7 @@ def existing(dossier: Dossier) -> Job:
 
 def _new_job(specification: Specification, seed: int, last_number: int) -> Job:
     return Job(
-        **_terms(specification),
+        **stated(specification),
         mab_random_generator_state=streams.seeded(seed),
         exp_default_batch_size=specification.default_batch_size,
         stage=Stage.PRUNING,
@@ -124,14 +144,6 @@ def _new_job(specification: Specification, seed: int, last_number: int) -> Job:
         min_cost_batch_size=specification.default_batch_size,
         last_trial_number=last_number,
     )
-
-
-def _specification_of(job: Job, batch_sizes: tuple[int, ...]) -> Specification:
-    return Specification(**_terms(job), batch_sizes=batch_sizes)
-
-
-def _terms(terms: Terms) -> dict[str, Any]:
-    return {name: getattr(terms, name) for name in Terms.__struct_fields__}
 
 
 def _conflict(in_force: Specification, wanted: Specification) -> str:

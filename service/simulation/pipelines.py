@@ -7,13 +7,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
-from core import failures, zeus
+from core import policies, trials
 from core.decisions import settle
 from core.history import History
-from core.needs import Arms, BatchSizes, Explorations, Need, NewestExploration, Results, RunningSums, Stored
-from core.records import Arm, Job, Report, Trial, TrialStatus, TrialType, Verdict
+from core.needs import (
+    Arms,
+    BatchSizes,
+    Explorations,
+    Need,
+    NewestExploration,
+    Precedent,
+    Results,
+    RunningSums,
+    Stored,
+)
+from core.records import Arm, Job, Report, Trial, TrialType, Verdict
 from core.sums import Sums  # noqa: TC001  (as everywhere here)
 from service.simulation.trainings import Epoch
 
@@ -24,8 +33,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Pipeline:
     """A job, which has no leases, with its history; any number of its trainings may run side by side."""
 
-    def __init__(self, job: Job, batch_sizes: Sequence[int]) -> None:
-        self.job = job
+    def __init__(self, job: Job, batch_sizes: Sequence[int], precedents: Sequence[Precedent] = ()) -> None:
+        self.job = policies.of(job).registered(job, batch_sizes, precedents)
         self.trials: list[Trial] = []
         """Those that have ended with a result, in the order in which they ended."""
         self._batch_sizes = batch_sizes
@@ -56,7 +65,7 @@ class Pipeline:
         Raises:
             NoBatchSizeLeft: There is none.
         """
-        suggested = self._settled(zeus.suggest(self.job, NOW))
+        suggested = self._settled(trials.suggest(self.job, NOW))
         self.job = suggested.job
         self._arms.update((arm.batch_size, arm) for arm in suggested.born)
         self._keep(suggested.trial)
@@ -73,23 +82,22 @@ class Pipeline:
         said = Report(
             trial.job_id, trial.batch_size, number, epoch.time, epoch.energy, epoch.metric, epoch.number
         )
-        reported = self._settled(zeus.report(self.job, trial, said, NOW))
+        reported = self._settled(trials.report(self.job, trial, said, NOW))
         self.job = reported.job
         if reported.trial is not None:
             self._keep(reported.trial)
         if reported.verdict.stop_train:
             self._end(reported.trial)
-        if reported.arm is not None:
-            self._arms[trial.batch_size] = reported.arm
-        if reported.sums is not None:
-            self._sums[trial.batch_size] = reported.sums
+        for arm, sums in reported.arms:
+            self._arms[arm.batch_size] = arm
+            if sums is not None:
+                self._sums[arm.batch_size] = sums
         verdict: Verdict = reported.verdict
         return verdict
 
     def lose(self, number: int) -> None:
         """Let a running trial, by its number, end without a result."""
-        failed = replace(self._running.pop(number), status=TrialStatus.FAILED, end_timestamp=NOW)
-        self.job = failures.failed(self.job, failed)
+        self.job, failed = trials.end(self.job, self._running.pop(number), None, NOW)
         self._explorations[failed.batch_size].pop(number, None)
 
     def _keep(self, trial: Trial) -> None:

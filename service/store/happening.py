@@ -18,6 +18,7 @@ class Kind(StrEnum):
     JOB_DELETED = "job_deleted"
     STAGE_CHANGED = "stage_changed"
     BATCH_SIZE_SET_ASIDE = "batch_size_set_aside"
+    DRIFT_DETECTED = "drift_detected"
     TRIAL_DISPATCHED = "trial_dispatched"
     TRIAL_ENDED = "trial_ended"
 
@@ -29,7 +30,8 @@ class Happening(Struct, frozen=True):
     first three, ``status``, ``converged``, ``failure_reason``, ``is_late``, ``time`` (seconds), ``energy``
     (joules), and ``saved_time`` and ``saved_energy`` against what a training at the default batch size has
     taken so far, null where that is not known. A job that was changed: the terms that are new. A stage:
-    ``stage``. A batch size that was set aside: ``batch_size``, ``failure_reason``.
+    ``stage``. A batch size that was set aside: ``batch_size``, ``failure_reason``. A drift: ``trial_number``
+    and ``batch_size`` of the training that showed it, ``expected_cost`` and ``seen_cost`` (joules).
     """
 
     job_id: str

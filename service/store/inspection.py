@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from core.finding import RESTORE, Finding
 from core.history import History
-from core.invariants import Kept, audit
+from core.invariants import audit
+from core.kept import Kept
 from core.rationale import Rationale
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums

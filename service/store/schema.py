@@ -87,7 +87,7 @@ job = sa.Table(
     "Job",
     metadata,
     sa.Column("job_id", sa.VARCHAR(400), primary_key=True),
-    sa.Column("job_id_prefix", sa.VARCHAR(300), nullable=False),
+    sa.Column("job_id_prefix", sa.VARCHAR(300), nullable=False, index=True),
     sa.Column("default_batch_size", sa.Integer, nullable=False),
     sa.Column("higher_is_better_metric", sa.Boolean, nullable=False),
     sa.Column("eta_knob", sa.Float, nullable=False),
@@ -127,6 +127,9 @@ job = sa.Table(
     sa.Column("default_time", sa.Float, nullable=False, server_default="0"),
     sa.Column("default_energy", sa.Float, nullable=False, server_default="0"),
     sa.Column("last_activity", UtcDateTime),
+    sa.Column("knowledge", sa.Text),
+    sa.Column("warm_start_from", sa.VARCHAR(400)),
+    sa.Column("num_drifts", sa.Integer, nullable=False, server_default="0"),
 )
 
 batch_size = sa.Table(
@@ -178,6 +181,7 @@ trial = sa.Table(
     sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("energy_source", sa.VARCHAR(100)),
     sa.Column("rationale", sa.Text),
+    sa.Column("curve", sa.Text),
     sa.ForeignKeyConstraint(
         ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),

@@ -29,6 +29,8 @@ JOB_PROGRESS = (
     "next_expiry",
     "longest_gap",
     "reset_number",
+    "knowledge",
+    "num_drifts",
     "num_converged",
     "num_unconverged",
     "num_failed",
@@ -54,6 +56,7 @@ TRIAL_PROGRESS = (
     "failure_reason",
     "is_late",
     "energy_source",
+    "curve",
 )
 ARM_POSTERIOR = ("param_mean", "param_precision", "reward_precision", "num_observations")
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from core.failures import WHOLE, is_set_aside
 from core.odds import interval, probabilities_best
-from core.records import Arm, Job, Specification, Stage, Terms, Trial
+from core.records import Arm, Job, Stage, Trial, specification_of
 from core.savings import savings_of
 from core.standing import Standing, standing
 from service.store import job_pages, reading, trial_pages
@@ -58,8 +58,9 @@ def job_view(connection: Connection, job_id: str) -> JobView:
     saved = savings_of(job)
     best = (one.probability_best for one in batch_sizes if one.batch_size == summary.best_batch_size)
     members = {name: getattr(summary, name) for name in summary.__struct_fields__} | {
-        "specification": _specification(job, dossier.batch_sizes),
+        "specification": specification_of(job, dossier.batch_sizes),
         "registered": dict(job.registered),
+        "num_drifts": job.num_drifts,
         "round": Round(where.round, job.num_pruning_rounds) if where and where.round else None,
         "batch_sizes": batch_sizes,
         "probability_best": next(best, None),
@@ -67,11 +68,6 @@ def job_view(connection: Connection, job_id: str) -> JobView:
         "last_decision": decision_of(connection, job, None),
     }
     return JobView(**members)
-
-
-def _specification(job: Job, sizes: Sequence[int]) -> Specification:
-    terms = {name: getattr(job, name) for name in Terms.__struct_fields__}
-    return Specification(**terms, batch_sizes=tuple(sizes))
 
 
 def _batch_sizes(dossier: Dossier) -> tuple[list[BatchSizeView], Standing | None]:

@@ -139,12 +139,14 @@ class DecisionView(Struct, frozen=True, kw_only=True):
 class JobView(JobSummary, frozen=True, kw_only=True):
     """A job whole.
 
-    ``registered`` are the values under which terms were registered that have been changed since.
+    ``registered`` are the values under which terms were registered that have been changed since,
+    ``num_drifts`` how often its trainings were found to cost something else than they did.
     ``probability_best`` is that of ``best_batch_size``, None in the pruning stage.
     """
 
     specification: Specification
     registered: dict[str, int | float | None]
+    num_drifts: int
     round: Round | None
     batch_sizes: list[BatchSizeView]
     probability_best: float | None

@@ -140,7 +140,11 @@ def document(guarded: Collection[str]) -> dict[str, Any]:
                         "201": ("Registered: the specification in force", schema[Specification]),
                         "200": ("Already registered, equally", schema[Specification]),
                     },
-                    {"409": "Registered with another specification", "422": "Invalid specification"}
+                    {
+                        "404": "warm_start_from names a job that is not registered",
+                        "409": "Registered with another specification",
+                        "422": "Invalid specification",
+                    }
                     | unavailable,
                     body=JobBody,
                     parameters=[key],

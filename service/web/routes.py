@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from core.records import LIKE_IT
 from service import metrics
 from service.credentials import Role
 from service.engine.commands import Beat, Begin, Change, Delete, End, Pause, Register, Reset, Suggest, Tell
@@ -75,8 +76,12 @@ async def register(request: Request) -> Response:
         is_named=body.job_id is not None,
         actor=request.user.actor,
         unnamed=body.unnamed(),
+        reach=request.user.job_id_prefix,
         once=once,
     )
+    source = command.specification.warm_start_from
+    if source is not None and source != LIKE_IT:
+        request.user.ensure_reaches(source)
     if command.is_named:
         registered = await submit(request, command)
     else:

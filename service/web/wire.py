@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from core.change import Value
 from core.cost import LARGEST_QUANTITY
 from core.leases import EXPIRED
-from core.records import Report, Specification, Trial
+from core.policies import POLICIES
+from core.records import Policy, Report, Specification, Trial
 from service.errors import Flaw
 
 MOST_BATCH_SIZES = 1000
@@ -22,7 +23,7 @@ Note = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)]
 
 
 LONGEST_LEASE = 10 * 366 * 86400.0
-DEFAULTS = {"lease_seconds": 600.0, "max_failures": 3}
+DEFAULTS = {"lease_seconds": 600.0, "max_failures": 3, "policy": Policy.ZEUS, "warm_start_from": None}
 """Of the members that the reference does not know."""
 
 
@@ -60,6 +61,8 @@ class JobBody(Struct, frozen=True, kw_only=True):
     gpu_model: Annotated[str, Meta(min_length=1, max_length=300, pattern=NO_NUL)]
     lease_seconds: Annotated[float, Meta(gt=0, le=LONGEST_LEASE)] | UnsetType | None = UNSET
     max_failures: Positive | UnsetType = UNSET
+    policy: Policy | UnsetType = UNSET
+    warm_start_from: JobId | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         """Check the members against each other.
@@ -75,6 +78,22 @@ class JobBody(Struct, frozen=True, kw_only=True):
             )
         if self.job_id is not None and not self.job_id.startswith(self.job_id_prefix):
             raise Contradiction("job_id", "Expected a job_id that starts with job_id_prefix")
+        self._check_policy()
+
+    def _check_policy(self) -> None:
+        policy = POLICIES.get(Policy.ZEUS if self.policy is UNSET else self.policy)
+        if policy is None:
+            known = ", ".join(POLICIES)
+            raise Contradiction("policy", f"Expected a policy that this release has: {known}")
+        if not isinstance(self.warm_start_from, str):
+            return
+        if not policy.STARTS_WARM:
+            raise Contradiction(
+                "warm_start_from",
+                f"Expected null beside this policy, which starts cold: name policy {Policy.FRUGAL} with it",
+            )
+        if self.warm_start_from == self.job_id:
+            raise Contradiction("warm_start_from", "Expected another job than the one that is registered")
 
     def specification(self, job_id: str) -> Specification:
         """Return the specification of a job of this name, batch sizes ascending."""

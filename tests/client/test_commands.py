@@ -138,7 +138,7 @@ def test_doctor_keeps_the_token_to_itself(run: Run, server: Server) -> None:
 
 
 def test_flush_delivers_what_a_training_could_not_report(run: Run, server: Server) -> None:
-    with trial(server.url, job("flushed"), patience_seconds=0.5) as training:
+    with trial(server.url, job("flushed"), patience_seconds=2.0) as training:
         server.kill()
         for epoch in training.epochs():
             training.report(0.1 * epoch)

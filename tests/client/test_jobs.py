@@ -23,6 +23,12 @@ def test_a_job_sorts_its_batch_sizes_and_is_sent_whole() -> None:
     assert "lease_seconds" not in body
 
 
+def test_a_policy_and_where_to_begin_are_sent_where_they_are_named() -> None:
+    body = job(policy="frugal", warm_start_from="*").body()
+    assert (body["policy"], body["warm_start_from"]) == ("frugal", "*")
+    assert not {"policy", "warm_start_from"} & job().body().keys()
+
+
 def test_no_early_stop_is_told_and_not_left_out() -> None:
     assert job(beta_knob=None).body()["beta_knob"] is None
 
@@ -76,6 +82,14 @@ def test_integers_and_floats_of_other_libraries_are_taken() -> None:
         ({"gpu_model": ""}, "gpu_model is empty"),
         ({"lease_seconds": 0}, "above 0"),
         ({"max_failures": 0}, "from 1"),
+        ({"policy": "greedy"}, "one of zeus, frugal"),
+        ({"policy": 7}, "one of zeus, frugal"),
+        ({"policy": "frugal", "warm_start_from": 7}, "no text"),
+        ({"policy": "frugal", "warm_start_from": ""}, "warm_start_from is empty"),
+        ({"policy": "frugal", "warm_start_from": "b" * 401}, "400 is the most"),
+        ({"policy": "frugal", "warm_start_from": "a"}, "the job itself"),
+        ({"policy": "zeus", "warm_start_from": "b"}, "for the policy frugal"),
+        ({"warm_start_from": "*"}, "for the policy frugal"),
     ],
 )
 def test_a_value_that_no_service_takes_is_refused_with_its_name(

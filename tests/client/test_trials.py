@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import logging
 import math
@@ -17,7 +18,7 @@ from batchbandit.delivery import deliver_all
 from batchbandit.energy.meters import NoMeter
 from batchbandit.errors import InvalidJob, Unreachable
 from batchbandit.results import Results
-from batchbandit.service import Service, TrialName
+from batchbandit.service import PATIENCE_SECONDS, Service, TrialName
 from batchbandit.spool import Spool
 from tests.client.trainings import Declared, Pair, a_job, trials
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 NOBODY = "http://127.0.0.1:9"
 """An address at which nothing listens."""
+BRIEFLY = 0.2
+"""The patience of a training whose service is away."""
 
 
 def train(trial: Trial, meter: Declared, metrics: Sequence[float], cost: float = 10.0) -> list[int]:
@@ -48,10 +51,14 @@ def allocate(batch_size: int) -> None:
         raise MemoryError
 
 
-def trained(url: str, job: JobSpec, *metrics: float, cost: float = 10.0) -> Trial:
+def trained(
+    url: str, job: JobSpec, *metrics: float, cost: float = 10.0, patience_seconds: float = PATIENCE_SECONDS
+) -> Trial:
     """Train a job once and return the trial."""
     meter = Declared()
-    with batchbandit.trial(url, job, meter=meter, clock=meter.clock, patience_seconds=0.2) as trial:
+    with batchbandit.trial(
+        url, job, meter=meter, clock=meter.clock, patience_seconds=patience_seconds
+    ) as trial:
         train(trial, meter, metrics, cost)
     assert not meter.is_closed, "it is the script's"
     return trial
@@ -223,14 +230,15 @@ def test_a_training_whose_energy_gets_lost_goes_on_and_teaches_nothing(server: S
 def test_without_a_service_a_training_uses_the_default_and_stops_by_itself(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    trial = trained(NOBODY, a_job(), 0.1, 0.2, 0.95, 0.99)
+    trial = trained(NOBODY, a_job(), 0.1, 0.2, 0.95, 0.99, patience_seconds=BRIEFLY)
     assert (trial.batch_size, trial.trial_number) == (16, None)
     assert trial.fallback is not None
     assert trial.converged
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
     assert "the default" in warnings[0].getMessage()
-    assert not trained(NOBODY, a_job(max_epochs=2), 0.1, 0.2, 0.95).converged
+    job = a_job(max_epochs=2)
+    assert not trained(NOBODY, job, 0.1, 0.2, 0.95, patience_seconds=BRIEFLY).converged
 
 
 def test_without_a_service_the_cheapest_that_is_known_here_is_used(own_server: Server) -> None:
@@ -241,14 +249,14 @@ def test_without_a_service_the_cheapest_that_is_known_here_is_used(own_server: S
         with batchbandit.trial(own_server.url, job, meter=meter, clock=meter.clock) as trial:
             train(trial, meter, [0.95], costs[trial.batch_size])
     own_server.stop()
-    assert trained(own_server.url, job, 0.95).batch_size == 32
+    assert trained(own_server.url, job, 0.95, patience_seconds=BRIEFLY).batch_size == 32
 
 
 def test_what_a_training_could_not_report_the_next_one_delivers(own_server: Server) -> None:
     job = a_job()
     trained(own_server.url, job, 0.95, cost=10)
     own_server.kill()
-    trained(own_server.url, job, 0.1, 0.95, cost=7)
+    trained(own_server.url, job, 0.1, 0.95, cost=7, patience_seconds=BRIEFLY)
     assert len(Spool.open().waiting()) == 1
     own_server.start()
     trial = trained(own_server.url, job, 0.95, cost=10)
@@ -266,7 +274,7 @@ def test_a_service_that_goes_away_and_comes_back_hears_all(
     job = a_job()
     meter = Declared()
     with batchbandit.trial(
-        own_server.url, job, meter=meter, clock=meter.clock, patience_seconds=0.1
+        own_server.url, job, meter=meter, clock=meter.clock, patience_seconds=1.0
     ) as trial:
         for epoch in trial.epochs():
             meter.spend(10, 10)
@@ -289,7 +297,7 @@ def test_a_training_that_began_alone_joins_when_the_service_comes(
     job = a_job()
     meter = Declared()
     with batchbandit.trial(
-        own_server.url, job, meter=meter, clock=meter.clock, patience_seconds=0.1
+        own_server.url, job, meter=meter, clock=meter.clock, patience_seconds=1.0
     ) as trial:
         for epoch in trial.epochs():
             meter.spend(10, 10)
@@ -328,7 +336,7 @@ def test_flushing_delivers_what_waits(own_server: Server) -> None:
     job = a_job()
     own_server.kill()
     for _ in range(3):
-        trained(own_server.url, job, 0.95)
+        trained(own_server.url, job, 0.95, patience_seconds=BRIEFLY)
     own_server.start()
     service = Service(Address.of(own_server.url))
     deliver_all(Spool.open(), service, 10.0)
@@ -480,9 +488,10 @@ def test_a_fault_of_the_client_stops_no_training_and_all_ranks_hear_the_same(
 def test_a_process_that_may_start_no_thread_trains_without_heartbeats(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(_: threading.Thread) -> None:
+    def refused(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr(_thread, "start_new_thread", refused)
     monkeypatch.setattr(threading.Thread, "start", refused)
     assert trained(server.url, a_job(), 0.95).message == "Train succeeded"
 

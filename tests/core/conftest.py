@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from core import streams, zeus
+from core import streams, trials
 from core.cost import cost_of
 from core.decisions import settle
 from core.history import History, history_of
@@ -161,9 +161,9 @@ class Ledger:
             raise outcome
         return outcome
 
-    def suggest(self) -> zeus.Suggested:
+    def suggest(self) -> trials.Suggested:
         """Dispatch a trial."""
-        suggested = self.decide(zeus.suggest(self.job, NOW))
+        suggested = self.decide(trials.suggest(self.job, NOW))
         self.job = suggested.job
         self.trials[suggested.trial.trial_number] = suggested.trial
         self.arms.update((arm.batch_size, arm) for arm in suggested.born)
@@ -171,23 +171,23 @@ class Ledger:
 
     def begin(self, batch_size: int) -> Trial:
         """Dispatch a trial at a batch size."""
-        begun = self.decide(zeus.begin(self.job, batch_size, NOW))
+        begun = self.decide(trials.begin(self.job, batch_size, NOW))
         self.job = begun.job
         self.trials[begun.trial.trial_number] = begun.trial
         return begun.trial
 
-    def report(self, trial_number: int, **said: object) -> zeus.Reported:
+    def report(self, trial_number: int, **said: object) -> trials.Reported:
         """Report for a trial."""
         trial = self.trials[trial_number]
         report = build_report(batch_size=trial.batch_size, trial_number=trial_number, **said)
-        reported = self.decide(zeus.report(self.job, trial, report, NOW))
+        reported = self.decide(trials.report(self.job, trial, report, NOW))
         self.job = reported.job or self.job
         if reported.trial is not None:
             self.trials[trial_number] = reported.trial
-        if reported.arm is not None:
-            self.arms[reported.arm.batch_size] = reported.arm
-        if reported.sums is not None:
-            self.sums[reported.sums.batch_size] = reported.sums
+        for arm, sums in reported.arms:
+            self.arms[arm.batch_size] = arm
+            if sums is not None:
+                self.sums[arm.batch_size] = sums
         return reported
 
     def fail(self, trial_number: int) -> None:
@@ -201,7 +201,7 @@ class Ledger:
         trial = self.suggest().trial
         return self.report(trial.trial_number, energy=energy_of(trial.batch_size), **said).trial or trial
 
-    def reach_mab(self, energy_of: Callable[[int], float]) -> zeus.Suggested:
+    def reach_mab(self, energy_of: Callable[[int], float]) -> trials.Suggested:
         """Explore until a suggestion is made by the bandit; return it."""
         while True:
             suggested = self.suggest()

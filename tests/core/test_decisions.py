@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from core import zeus
+from core import trials
 from core.decisions import settle
 from core.errors import CostOutOfRange, NoBatchSizeLeft, TrialFailed
 from core.kernels import posterior, thompson
@@ -71,15 +71,15 @@ def ledgers(make_ledger: MakeLedger) -> list["Ledger"]:
 
 def test_the_kernels_are_called_once_for_all_jobs(kernel_calls: list[str], ledgers: list["Ledger"]) -> None:
     loader = Loader(ledgers)
-    outcomes = settle([zeus.suggest(ledger.job, NOW) for ledger in ledgers], loader)
-    assert [type(outcome) for outcome in outcomes] == [zeus.Suggested] * 10
+    outcomes = settle([trials.suggest(ledger.job, NOW) for ledger in ledgers], loader)
+    assert [type(outcome) for outcome in outcomes] == [trials.Suggested] * 10
     assert kernel_calls == ["fit", "choose"]
     assert [len(call) for call in loader.calls] == [10, 10]
 
 
 def test_jobs_settled_together_get_what_each_gets_alone(ledgers: list["Ledger"]) -> None:
-    together = settle([zeus.suggest(ledger.job, NOW) for ledger in ledgers], Loader(ledgers))
-    alone = [ledger.decide(zeus.suggest(ledger.job, NOW)) for ledger in ledgers]
+    together = settle([trials.suggest(ledger.job, NOW) for ledger in ledgers], Loader(ledgers))
+    alone = [ledger.decide(trials.suggest(ledger.job, NOW)) for ledger in ledgers]
     assert together == alone
     assert len({outcome.trial.batch_size for outcome in alone}) > 1
 
@@ -94,13 +94,13 @@ def test_suggestions_and_reports_of_all_stages_share_their_fits(
             report = make_report(
                 job_id=ledger.job.job_id, batch_size=trial.batch_size, trial_number=trial.trial_number
             )
-            decisions.append(zeus.report(ledger.job, trial, report, NOW))
+            decisions.append(trials.report(ledger.job, trial, report, NOW))
         else:
-            decisions.append(zeus.suggest(ledger.job, NOW))
+            decisions.append(trials.suggest(ledger.job, NOW))
     kernel_calls.clear()
 
     outcomes = settle(decisions, Loader(ledgers))
-    assert [type(outcome) for outcome in outcomes] == [zeus.Suggested, zeus.Reported] * 5
+    assert [type(outcome) for outcome in outcomes] == [trials.Suggested, trials.Reported] * 5
     assert kernel_calls == ["fit", "choose"]
 
 
@@ -118,15 +118,15 @@ def test_a_decision_that_raises_leaves_the_others_alone(
 
     def report(ledger: "Ledger", energy: float) -> Decision:
         said = make_report(job_id=ledger.job.job_id, energy=energy)
-        return zeus.report(ledger.job, ledger.trials[1], said, NOW)
+        return trials.report(ledger.job, ledger.trials[1], said, NOW)
 
     def broken(job: Job) -> Decision:
         yield Arms(job.job_id)
         raise ZeroDivisionError
 
-    fine = [zeus.suggest(ledger.job, NOW) for ledger in ledgers]
+    fine = [trials.suggest(ledger.job, NOW) for ledger in ledgers]
     decisions: list[Decision] = [
-        zeus.suggest(lost.job, NOW),
+        trials.suggest(lost.job, NOW),
         *fine[:5],
         report(failed, 100.0),
         broken(failed.job),
@@ -139,7 +139,7 @@ def test_a_decision_that_raises_leaves_the_others_alone(
     raised = {0: NoBatchSizeLeft, 6: TrialFailed, 7: ZeroDivisionError, 13: CostOutOfRange}
     assert {i: type(o) for i, o in enumerate(outcomes) if isinstance(o, Exception)} == raised
     assert [o for i, o in enumerate(outcomes) if i not in raised] == [
-        ledger.decide(zeus.suggest(ledger.job, NOW)) for ledger in ledgers
+        ledger.decide(trials.suggest(ledger.job, NOW)) for ledger in ledgers
     ]
 
 
@@ -151,10 +151,10 @@ def test_outcomes_are_in_the_order_of_their_decisions(make_ledger: MakeLedger) -
         if number % 3:
             ledger.reach_mab(lambda _: 100.0)
         ledgers.append(ledger)
-    outcomes = settle([zeus.suggest(ledger.job, NOW) for ledger in ledgers], Loader(ledgers))
-    trials = [outcome.trial for outcome in outcomes if isinstance(outcome, zeus.Suggested)]
-    assert [trial.job_id for trial in trials] == [ledger.job.job_id for ledger in ledgers]
-    assert [trial.type for trial in trials] == [TrialType.EXPLORATION, TrialType.MAB, TrialType.MAB] * 3
+    outcomes = settle([trials.suggest(ledger.job, NOW) for ledger in ledgers], Loader(ledgers))
+    begun = [outcome.trial for outcome in outcomes if isinstance(outcome, trials.Suggested)]
+    assert [trial.job_id for trial in begun] == [ledger.job.job_id for ledger in ledgers]
+    assert [trial.type for trial in begun] == [TrialType.EXPLORATION, TrialType.MAB, TrialType.MAB] * 3
 
 
 def test_a_decision_without_needs_reads_nothing(
@@ -166,10 +166,10 @@ def test_a_decision_without_needs_reads_nothing(
     loader = Loader([])
     ended = make_trial(energy=100.0)
     reports = [
-        zeus.report(make_ledger().job, ended, make_report(), NOW),
-        zeus.report(make_ledger().job, make_trial(), make_report(metric=0.0), NOW),
+        trials.report(make_ledger().job, ended, make_report(), NOW),
+        trials.report(make_ledger().job, make_trial(), make_report(metric=0.0), NOW),
     ]
-    assert [type(outcome) for outcome in settle(reports, loader)] == [zeus.Reported] * 2
+    assert [type(outcome) for outcome in settle(reports, loader)] == [trials.Reported] * 2
     assert settle([], loader) == []
     assert loader.calls == []
     assert kernel_calls == []
@@ -180,4 +180,4 @@ def test_what_load_raises_is_nobodys_outcome(ledgers: list["Ledger"]) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        settle([zeus.suggest(ledger.job, NOW) for ledger in ledgers], load)
+        settle([trials.suggest(ledger.job, NOW) for ledger in ledgers], load)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from core import failures, leases, zeus
+from core import failures, leases, trials
+from core.change import started_over
 from core.errors import NoBatchSizeLeft, TrialFailed
 from core.records import Failures, Job, Stage, Trial, TrialStatus, TrialType
 
@@ -46,12 +47,12 @@ def test_expiry_fails_what_is_due_and_finds_the_next(make_ledger: MakeLedger) ->
     ledger.trials[2] = replace(ledger.trials[2], lease_expires=soon)
     ledger.trials[3] = replace(ledger.trials[3], lease_expires=later)
     ledger.job = replace(ledger.job, next_expiry=soon)
-    job, failed = ledger.decide(zeus.expire(ledger.job, NOW + timedelta(hours=2)))
+    job, failed = ledger.decide(trials.expire(ledger.job, NOW + timedelta(hours=2)))
     assert [trial.trial_number for trial in failed] == [2]
     assert job.next_expiry == ledger.trials[1].lease_expires
     assert job.failures == {64: Failures(3, "lease_expired")}
     ledger.asked.clear()
-    assert ledger.decide(zeus.expire(job, NOW + timedelta(hours=3))) == (job, ())
+    assert ledger.decide(trials.expire(job, NOW + timedelta(hours=3))) == (job, ())
     assert ledger.asked == [], "nothing is read before something may be due"
 
 
@@ -199,7 +200,7 @@ def test_a_job_that_starts_over_knows_nothing_of_before(make_ledger: MakeLedger)
     ledger = make_ledger(num_pruning_rounds=1)
     running = ledger.reach_mab(costs.__getitem__).trial
     before: Job = replace(ledger.job, failures={32: ASIDE})
-    ledger.job = zeus.started_over(before)
+    ledger.job = started_over(before)
     ledger.arms.clear()
     assert (ledger.job.stage, ledger.job.min_cost, ledger.job.failures) == (Stage.PRUNING, None, {})
     assert ledger.job.mab_random_generator_state == before.mab_random_generator_state
@@ -257,7 +258,7 @@ def test_a_failure_weighs_the_same_whoever_notices_first_that_the_lease_ran_out(
     ledger.trials[1] = replace(ledger.trials[1], lease_expires=NOW)
     ledger.job = replace(ledger.job, next_expiry=NOW)
     ledger.report(1, metric=0.1)
-    job, _ = ledger.decide(zeus.expire(ledger.job, NOW))
+    job, _ = ledger.decide(trials.expire(ledger.job, NOW))
     assert job.failures == {64: Failures(3, "lease_expired")}
 
 

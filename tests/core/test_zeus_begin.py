@@ -85,7 +85,7 @@ def test_one_without_an_arm_is_recorded_alone(make_ledger: MakeLedger) -> None:
     reported = ledger.report(ledger.begin(128).trial_number, energy=50.0)
     assert reported.trial is not None
     assert reported.trial.status is TrialStatus.SUCCEEDED
-    assert reported.arm is None
+    assert reported.arms == ()
     assert ledger.job.min_cost == 50.0
 
 

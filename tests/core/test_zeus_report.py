@@ -38,8 +38,7 @@ def posterior_of(
     return [float(mean), float(precision), float(reward_precision)]
 
 
-def numbers_of(arm: Arm | None) -> list[float]:
-    assert arm is not None
+def numbers_of(arm: Arm) -> list[float]:
     return [arm.param_mean, arm.param_precision, arm.reward_precision]
 
 
@@ -85,7 +84,7 @@ def test_after_the_first_a_report_that_goes_on_changes_nothing_and_reads_nothing
     second = ledger.report(9, metric=0.0)
     assert first.trial is not None
     assert first.trial.last_report is not None
-    assert (second.verdict.stop_train, second.trial, second.arm) == (False, None, None)
+    assert (second.verdict.stop_train, second.trial, second.arms) == (False, None, ())
     assert ledger.job is before
     assert ledger.asked == []
 
@@ -117,7 +116,7 @@ def test_a_repeated_report_gets_the_stored_result_and_changes_nothing(
     again = ledger.report(9, energy=0.0, metric=1.0 - metric, current_epoch=1)
     assert again.verdict.message == "Result for this trial(9) is already reported."
     assert (again.verdict.stop_train, again.verdict.converged) == (True, first.verdict.converged)
-    assert (again.trial, again.job, again.arm) == (None, None, None)
+    assert (again.trial, again.job, again.arms) == (None, None, ())
     assert ledger.asked == []
 
 
@@ -186,7 +185,7 @@ def test_a_refit_takes_the_results_of_its_window_in_the_references_order(
     make_mab: MakeMab, window_size: int, order: list[float]
 ) -> None:
     ledger = make_mab(COSTS, window_size=window_size, mab_prior_mean=-3.0, mab_prior_precision=0.125)
-    arm = ledger.report(9, energy=NEW).arm
+    [(arm, _)] = ledger.report(9, energy=NEW).arms
     assert numbers_of(arm) == posterior_of(order, -3.0, 0.125)
     assert arm == ledger.arms[64]
     assert arm.num_observations == len(order)
@@ -219,7 +218,7 @@ def test_a_refit_equals_numpy_bit_for_bit(
     order = [*costs[::-1], new]
     if 0 < window_size <= len(costs):
         order = [*costs, new][-window_size:]
-    arm = ledger.report(2 * len(costs) + 1, energy=new).arm
+    [(arm, _)] = ledger.report(2 * len(costs) + 1, energy=new).arms
     assert numbers_of(arm) == posterior_of(order, prior_mean, prior_precision)
 
 
@@ -227,8 +226,9 @@ def test_up_to_256_results_an_arm_is_refitted_and_from_then_on_lives_on_sums(mak
     costs = [100.0 + number % 7 for number in range(255)]
     ledger = make_mab(costs)
     exact = ledger.report(511, energy=103.0)
-    assert numbers_of(exact.arm) == posterior_of([*reversed(costs), 103.0])
-    assert exact.sums is None
+    [(arm, sums)] = exact.arms
+    assert numbers_of(arm) == posterior_of([*reversed(costs), 103.0])
+    assert sums is None
 
     costs.append(103.0)
     for cost in (101.0, 99.0, 107.0):
@@ -236,7 +236,7 @@ def test_up_to_256_results_an_arm_is_refitted_and_from_then_on_lives_on_sums(mak
         ledger.asked.clear()
         number = ledger.suggest().trial.trial_number
         ledger.trials[number] = replace(ledger.trials[number], batch_size=64)
-        arm = ledger.report(number, energy=cost).arm
+        [(arm, _)] = ledger.report(number, energy=cost).arms
         assert numbers_of(arm) == pytest.approx(posterior_of(costs), rel=1e-12)
         assert ledger.arms[64].num_observations == ledger.sums[64].num_results == len(costs)
         # The history is read once, to sum it, and never again.
@@ -249,8 +249,9 @@ def test_a_window_is_refitted_exactly_however_many_results_it_holds(make_mab: Ma
     ledger = make_mab(costs, window_size=300)
     ledger.arms[64] = replace(ledger.arms[64], num_observations=300)
     reported = ledger.report(801, energy=103.0)
-    assert numbers_of(reported.arm) == posterior_of([*costs[101:], 103.0])
-    assert reported.sums is None
+    [(arm, sums)] = reported.arms
+    assert numbers_of(arm) == posterior_of([*costs[101:], 103.0])
+    assert sums is None
     assert not [need for need in ledger.asked if isinstance(need, RunningSums)]
 
 
@@ -261,7 +262,8 @@ def test_a_trial_of_the_pruning_stage_that_reports_later_teaches_its_arm(
     ledger = make_mab([100.0, 110.0])
     ledger.trials[2] = make_trial(trial_number=2, type=type_)
     reported = ledger.report(2, energy=130.0)
-    assert numbers_of(reported.arm) == posterior_of([110.0, 100.0, 130.0])
+    [(arm, _)] = reported.arms
+    assert numbers_of(arm) == posterior_of([110.0, 100.0, 130.0])
     assert ledger.job.min_cost == 130.0
 
 
@@ -272,7 +274,7 @@ def test_a_late_trial_of_a_pruned_batch_size_is_merely_recorded(
     ledger.trials[2] = make_trial(trial_number=2, batch_size=128, type=TrialType.CONCURRENT)
     reported = ledger.report(2, energy=130.0)
     assert reported.verdict.converged
-    assert reported.arm is None
+    assert reported.arms == ()
     assert ledger.trials[2].energy == 130.0
     assert 128 not in ledger.arms
 
@@ -281,5 +283,5 @@ def test_a_trial_that_ends_in_the_pruning_stage_fits_no_arm(make_ledger: MakeLed
     ledger = make_ledger()
     ledger.suggest()
     ledger.asked.clear()
-    assert ledger.report(1).arm is None
+    assert ledger.report(1).arms == ()
     assert ledger.asked == []

@@ -120,6 +120,8 @@ def mend_job(body: dict[str, Any]) -> None:
     body["max_power"] = min(body["max_power"], LARGEST_POWER)
     if body.get("job_id") is not None:
         body["job_id_prefix"] = body["job_id"][: len(body["job_id_prefix"])]
+    if body.get("warm_start_from") is not None:
+        body["warm_start_from"] = "*" if body.get("policy") == "frugal" else None
 
 
 def mend_report(body: dict[str, Any]) -> None:

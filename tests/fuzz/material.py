@@ -31,6 +31,8 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "mab_num_explorations": st.integers(0, 3),
         "mab_seed": st.sampled_from([None, 0, 7, 2**63 - 1]),
         "max_failures": st.sampled_from([1, 1, 2, 3]),
+        "policy": st.just("zeus"),  # what it chooses is modelled
+        "warm_start_from": st.none(),
         "seed": st.integers(0, 3),  # unknown to the service, sent by existing clients
     },
 )
@@ -92,6 +94,8 @@ WRONG: dict[str, list[Any]] = {
     "higher_is_better_metric": [0, 1, "true", None],
     "lease_seconds": ["60", True, 0, -1, math.nan, math.inf, 1e9, [60]],
     "max_failures": [*NO_INTEGER, None],
+    "policy": [7, True, None, "", "ZEUS", "greedy", ["zeus"]],
+    "warm_start_from": [*NO_TEXT, "", "job-a", "*"],  # with the policy zeus there is none
     "batch_size": [*NO_INTEGER, None],
     "trial_number": [*NO_INTEGER, None],
     "current_epoch": [*NO_INTEGER, None],

@@ -7,7 +7,7 @@ it knows what may be chosen.
 from tests.fuzz.job import EXPIRED, Job
 from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal
 
-NEW: Body = {"lease_seconds": 600.0, "max_failures": 3}
+NEW: Body = {"lease_seconds": 600.0, "max_failures": 3, "policy": "zeus", "warm_start_from": None}
 """What existing clients do not name: it is compared only where it is named."""
 DEFAULTS: Body = {
     "eta_knob": 0.5,

@@ -79,10 +79,13 @@ def test_a_trial_that_ends_is_counted_by_what_came_of_it(
 def test_what_was_dispatched_and_set_aside_is_counted() -> None:
     name, labels = "batchbandit_trials_dispatched_total", {"rule": "sampled", "type": "MAB"}
     dispatched, aside = total(name, **labels), total("batchbandit_batch_sizes_set_aside_total")
+    drifts = total("batchbandit_drifts_total")
     told = happening(Kind.TRIAL_DISPATCHED, trial_number=1, batch_size=8, type="MAB", rule="sampled")
     metrics.count([told, told, happening(Kind.BATCH_SIZE_SET_ASIDE, batch_size=8, failure_reason=None)])
     assert total(name, **labels) - dispatched == 2
     assert total("batchbandit_batch_sizes_set_aside_total") - aside == 1
+    metrics.count([happening(Kind.DRIFT_DETECTED, trial_number=1, batch_size=8)])
+    assert total("batchbandit_drifts_total") - drifts == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind.startswith(("job_", "stage_"))])

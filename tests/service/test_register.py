@@ -39,6 +39,8 @@ def test_registering_answers_the_whole_specification_in_force(http: httpx.Client
         "gpu_model": "V100",
         "lease_seconds": 600.0,
         "max_failures": 3,
+        "policy": "zeus",
+        "warm_start_from": None,
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from batchbandit.apart import apart
 from batchbandit.errors import ServiceError
 from batchbandit.log import log
 from batchbandit.shield import shielded
@@ -31,14 +33,15 @@ class Heartbeats:
     def __init__(self, service: Service, name: TrialName) -> None:
         self._service = service
         self._name = name
-        self._stopped = threading.Event()
+        # No event, whose lock a signal that breaks in on stop would leave taken for the next one to wait for.
+        self._stops: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="batchbandit-heartbeats", daemon=True)
         with suppress(RuntimeError):  # too many threads, say
-            self._thread.start()
+            apart(self._thread.start)
 
     def stop(self) -> None:
         """Send no more."""
-        self._stopped.set()
+        self._stops.put(None)
 
     def join(self) -> None:
         """Wait until what is being sent has been answered, or patience ends."""
@@ -51,7 +54,8 @@ class Heartbeats:
 
     def _beat(self) -> None:
         lease = FIRST_LEASE_SECONDS
-        while not self._stopped.is_set():
+        pause = 0.0
+        while not self._is_stopped_within(pause):
             pause = min(lease / BEATS_A_LEASE, RETRY_SECONDS)
             try:
                 named = self._service.beat(self._name, patience_seconds=PATIENCE_SECONDS)
@@ -64,4 +68,11 @@ class Heartbeats:
                     return
                 lease = named
                 pause = lease / BEATS_A_LEASE
-            self._stopped.wait(max(pause, LEAST_PAUSE_SECONDS))
+            pause = max(pause, LEAST_PAUSE_SECONDS)
+
+    def _is_stopped_within(self, seconds: float) -> bool:
+        try:
+            self._stops.get(timeout=seconds)
+        except Empty:
+            return False
+        return True

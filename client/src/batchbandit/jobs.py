@@ -21,6 +21,9 @@ LONGEST_JOB_ID = 400
 LONGEST_PREFIX = 300
 LONGEST_MODEL = 300
 LONGEST_LEASE = 10 * 366 * 86400.0
+POLICIES = ("zeus", "frugal")
+STARTING_WARM = ("frugal",)
+"""The policies that can begin with what another job has shown."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class JobSpec:
         gpu_model: Found where it is None.
         lease_seconds: How long the service waits for a heartbeat; None is the service's own default.
         max_failures: Failures in a row that set a batch size aside; None is the service's own default.
+        policy: How batch sizes are chosen, one of ``POLICIES``; None is the service's own default.
+        warm_start_from: With the policy ``frugal``, the ``job_id`` of another job to begin with, as that of
+            the same training on another GPU, or ``"*"`` for those with the same prefix.
 
     Raises:
         InvalidJob: A value that no service would take.
@@ -66,6 +72,8 @@ class JobSpec:
     gpu_model: str | None = None
     lease_seconds: float | None = None
     max_failures: int | None = None
+    policy: str | None = None
+    warm_start_from: str | None = None
 
     def __post_init__(self) -> None:
         """Bring the values into their types, and check them."""
@@ -88,6 +96,7 @@ class JobSpec:
             _check_text("gpu_model", self.gpu_model, LONGEST_MODEL)
             if not self.gpu_model:
                 raise InvalidJob("gpu_model is empty: leave it out to have it found.")
+        self._check_policy()
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -116,6 +125,21 @@ class JobSpec:
         _check_text("job_id_prefix", self.job_id_prefix, LONGEST_PREFIX)
         if self.job_id is not None and not self.job_id.startswith(self.job_id_prefix):
             raise InvalidJob("job_id does not start with job_id_prefix: change one of them.")
+
+    def _check_policy(self) -> None:
+        if self.policy is not None and self.policy not in POLICIES:
+            raise InvalidJob(f"policy is {self.policy!r:.60}; it must be one of {', '.join(POLICIES)}.")
+        if self.warm_start_from is None:
+            return
+        _check_text("warm_start_from", self.warm_start_from, LONGEST_JOB_ID)
+        if not self.warm_start_from:
+            raise InvalidJob("warm_start_from is empty: name a job, or leave it out.")
+        if self.policy not in STARTING_WARM:
+            raise InvalidJob(
+                f"warm_start_from is for the policy {', '.join(STARTING_WARM)}: name it, or leave this out."
+            )
+        if self.warm_start_from == self.job_id:
+            raise InvalidJob("warm_start_from is the job itself: name another job, or leave it out.")
 
     def named(self) -> JobSpec:
         """Return the job with a name: its own, or else its prefix with eight random digits."""

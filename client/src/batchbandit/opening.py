@@ -97,22 +97,25 @@ class Opening:
     def __enter__(self) -> Trial:
         self._termination.start()
         try:
-            return self.open()
-        except BaseException:
-            self._termination.stop()
+            with self._termination.heeded():
+                return self.open()
+        except BaseException as error:  # a signal, say, may come when the trial has just begun
+            self.__exit__(type(error), error, error.__traceback__)
             raise
 
     def open(self) -> Trial:
         """Begin the trial."""
         self._process = os.getpid()
-        self._running = begin(self._settings)
+        self._running = begin(self._settings, self._termination)
         return self._running.trial
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._termination.stop()
-        self.close(error)
+        try:
+            self._termination.stop()
+        finally:  # which a signal may yet break in on
+            self.close(error)
 
     def close(self, error: BaseException | None) -> None:
         """End the trial, once, and not where a forked child leaves the block."""
@@ -131,8 +134,10 @@ class Opening:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._termination.stop()
-        await in_thread(self.close, error)
+        try:
+            self._termination.stop()
+        finally:
+            await in_thread(self.close, error)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class Running:
             self.trial.end(error, was_terminated=was_terminated)
 
 
-def begin(settings: Settings) -> Running:
+def begin(settings: Settings, termination: Termination) -> Running:
     """Find ranks and meter, ask for a batch size on rank 0, and begin to measure."""
     ranks = find_ranks(settings.ranks)
     check_divisible(settings.job.batch_sizes, ranks.size)
@@ -163,7 +168,7 @@ def begin(settings: Settings) -> Running:
                 suggestion, talk = asked(settings, job, held)
         suggestion = Suggestion(*ranks.share(list(suggestion)))
         stopwatch = Stopwatch(settings.clock, meter, ranks)
-        return Running(Trial(job, suggestion, ranks, stopwatch, talk), held.pop_all())
+        return Running(Trial(job, suggestion, ranks, stopwatch, termination, talk), held.pop_all())
 
 
 def asked(settings: Settings, job: JobSpec, held: ExitStack) -> tuple[Suggestion, Talk]:

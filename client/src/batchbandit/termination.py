@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 EXIT_STATUS = 128 + signal.SIGTERM
@@ -23,12 +25,13 @@ class Termination:
 
     def __init__(self) -> None:
         self.has_come = False
+        self._raised: BaseException | None = None
         self._pid = 0
         self._before: signal._HANDLER = None
 
     def start(self) -> None:
         """Handle SIGTERM, where this is the main thread and the signal is not ignored."""
-        if threading.current_thread() is not threading.main_thread():
+        if not _is_main_thread():
             return  # Python lets no other thread handle signals
         before = signal.getsignal(signal.SIGTERM)
         if before is None or before is signal.SIG_IGN:
@@ -38,14 +41,33 @@ class Termination:
 
     def stop(self) -> None:
         """Give the signal back to whom it belonged, unless somebody else has taken it since."""
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGTERM) == self._handle:
+        if _is_main_thread() and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._before)
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Let what the handler raises in a block leave it, though it was caught or lost there.
+
+        Python loses what is raised where it forgets an object, and another handler than this one may raise
+        what looks like an error of the block's own.
+        """
+        before = self._raised
+        yield
+        raised = self._raised
+        if raised is not None and raised is not before and _is_main_thread():
+            raise raised
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.stop()
         is_training = os.getpid() == self._pid  # and no forked child, as a worker that loads data is
         self.has_come = is_training
+        try:
+            self._act(number, frame, is_training=is_training)
+        except BaseException as error:
+            self._raised = error
+            raise
+
+    def _act(self, number: int, frame: FrameType | None, *, is_training: bool) -> None:
         if callable(self._before):
             self._before(number, frame)
         elif is_training:
@@ -53,3 +75,7 @@ class Termination:
         else:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

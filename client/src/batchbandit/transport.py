@@ -10,12 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from batchbandit.apart import apart
 from batchbandit.errors import ServiceError, Unreachable
 from batchbandit.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import httpx
 
     from batchbandit.addresses import Address
@@ -58,7 +57,11 @@ class Transport:
         Raises:
             Unreachable: There was no answer, or none of a web server; or nothing can be sent there.
         """
-        return _apart(partial(self._send, method, path, body, key, timeout_seconds), timeout_seconds)
+        send = partial(self._send, method, path, body, key, timeout_seconds)
+        try:
+            return apart(send, timeout_seconds)
+        except TimeoutError:
+            raise Unreachable("there was no answer in time") from None
 
     def _send(self, method: str, path: str, body: object, key: str, timeout_seconds: float) -> Answer:
         import httpx  # noqa: PLC0415 -- takes longer than all else, and only who sends needs it
@@ -99,34 +102,6 @@ class Transport:
             if self._made is not None:
                 self._made.close()
                 self._made = None
-
-
-def _apart(send: Callable[[], Answer], timeout_seconds: float) -> Answer:
-    """Send in a thread of its own, and wait for the answer for so long.
-
-    A signal breaks in on the main thread anywhere: inside httpx it would leave locks taken for ever.
-    """
-    answers: list[Answer] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            answers.append(send())
-        except Exception as error:  # noqa: BLE001 -- it is raised below
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="batchbandit-sending", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # too many threads, say
-        run()
-    else:
-        thread.join(timeout_seconds)
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise Unreachable("there was no answer in time")
-    return answers[0]
 
 
 def _made(url: str) -> httpx.HTTPTransport:

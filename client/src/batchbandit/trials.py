@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from batchbandit.ranks import Ranks
     from batchbandit.results import Results
     from batchbandit.stopwatch import Measurement, Stopwatch
+    from batchbandit.termination import Termination
 
 
 class Talk(NamedTuple):
@@ -37,7 +38,13 @@ class Trial:
     """
 
     def __init__(
-        self, job: JobSpec, suggestion: Suggestion, ranks: Ranks, stopwatch: Stopwatch, talk: Talk | None
+        self,
+        job: JobSpec,
+        suggestion: Suggestion,
+        ranks: Ranks,
+        stopwatch: Stopwatch,
+        termination: Termination,
+        talk: Talk | None,
     ) -> None:
         self.job = job
         self.ranks = ranks
@@ -45,6 +52,7 @@ class Trial:
         self.per_device_batch_size = self.batch_size // ranks.size
         self.verdict = Verdict(stop_train=False, converged=False, message="")
         self._stopwatch = stopwatch
+        self._termination = termination
         self._talk = talk
         self._limit: PowerLimit | None = None
         self._epoch = 0
@@ -117,6 +125,19 @@ class Trial:
         if self.stopped:
             return self.verdict
         metric = float(metric)
+        with self._termination.heeded():
+            self._report(metric)
+        return self.verdict
+
+    def end(self, error: BaseException | None = None, *, was_terminated: bool = False) -> None:
+        """End the trial; one that was not told to stop has failed, for a reason told by the exception."""
+        if self._talk is None or self._talk.conversation is None:
+            return
+        # One that stopped by itself, since nobody could be asked, is not to be held against its batch size.
+        reason = PREEMPTED if self.stopped else reason_of(error, was_terminated=was_terminated)
+        self._talk.conversation.end(reason)
+
+    def _report(self, metric: float) -> None:
         if not self._is_counting:
             self._epoch += 1
         measurement = self._stopwatch.stop()
@@ -127,15 +148,6 @@ class Trial:
         self.verdict = Verdict(*self.ranks.share(list(verdict)))
         self._stopwatch.resume()
         self._interrupt()
-        return self.verdict
-
-    def end(self, error: BaseException | None = None, *, was_terminated: bool = False) -> None:
-        """End the trial; one that was not told to stop has failed, for a reason told by the exception."""
-        if self._talk is None or self._talk.conversation is None:
-            return
-        # One that stopped by itself, since nobody could be asked, is not to be held against its batch size.
-        reason = PREEMPTED if self.stopped else reason_of(error, was_terminated=was_terminated)
-        self._talk.conversation.end(reason)
 
     def _interrupt(self) -> None:
         """Let no step be timed across what has just passed."""

@@ -71,7 +71,7 @@ def threads() -> list[threading.Thread]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -79,11 +79,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_power_is_sampled_while_nobody_reads(make: Callable[..., Sampler]) -> None:
     meter = make(Sensor(has_counter=False))
-    begun = time.monotonic()
+    before = time.monotonic()
     meter.start()
+    started = time.monotonic()
     time.sleep(0.55)
+    reading = time.monotonic()
     energy = meter.read()
-    assert energy.joules == pytest.approx(100 * (time.monotonic() - begun), rel=0.2)
+    assert 99 * (reading - started) <= energy.joules <= 101 * (time.monotonic() - before)
     assert (energy.source, energy.flaw) == ("power", None)
 
 

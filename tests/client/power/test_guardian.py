@@ -37,7 +37,8 @@ if ending == "raise":
     raise ArithmeticError
 if ending == "exec":
     os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"])
-time.sleep(60)
+for _ in range(600):  # in short sleeps: a signal that comes just before one is heeded only after it
+    time.sleep(0.1)
 """
 
 

@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from core.policies import POLICIES
+from core.records import Policy
 from tests.service.tables import Tables
 from tests.service.talk import Api, job_body, report_body
 
@@ -29,6 +31,16 @@ def test_a_job_without_a_name_is_registered_where_any_name_would_do(
 ) -> None:
     answer = trainer.post("/jobs", json=job_body(job_id=..., job_id_prefix=prefix))
     assert answer.status_code == status, answer.text
+
+
+@pytest.mark.skipif(Policy.FRUGAL not in POLICIES, reason="no policy begins with other jobs")
+def test_no_job_begins_with_one_of_another_prefix(trainer: httpx.Client, theirs: str) -> None:
+    for source in (theirs, "others-none"):
+        body = job_body(
+            job_id=f"team-from-{source}", job_id_prefix="team", policy="frugal", warm_start_from=source
+        )
+        answer = trainer.post("/jobs", json=body)
+        assert (answer.status_code, answer.json()["type"]) == (403, FORBIDDEN)
 
 
 def test_no_other_job_is_trained(trainer: httpx.Client, operator: httpx.Client, theirs: str) -> None:

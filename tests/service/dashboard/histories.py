@@ -142,6 +142,7 @@ def view_of(history: History, stage: Stage = Stage.MAB) -> JobView:
         savings=_savings(history),
         specification=terms,
         registered={},
+        num_drifts=0,
         round=None,
         batch_sizes=sizes,
         probability_best=None,

@@ -124,6 +124,12 @@ def test_a_paused_job_says_so(api: Api, http: httpx.Client) -> None:
     assert "Paused: nothing is explored" in words_of(page_of(http, job_id))
 
 
+def test_the_policy_and_the_drifts_stand_with_the_terms(api: Api, http: httpx.Client) -> None:
+    words = words_of(page_of(http, api.register()["job_id"]))
+    for term in ("policy zeus", "warm_start_from none", "Drifts seen 0"):
+        assert term in words
+
+
 def test_what_was_changed_since_it_was_registered_is_shown(api: Api, http: httpx.Client) -> None:
     job_id = in_the_bandit(api, 3)
     changed = http.patch(f"/api/v1/jobs/{job_id}", json={"eta_knob": 0.9})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
-from core import change, zeus
+from core import arms
 from core.finding import Finding
 from core.records import Trial
 from core.sums import MOST_REFITTED
@@ -140,9 +140,7 @@ def test_a_batch_is_its_commands_one_after_the_other(
     results = []
     with pytest.MonkeyPatch.context() as patch:
         # Arms live on their sums soon, or late.
-        most = data.draw(st.sampled_from([3, MOST_REFITTED]))
-        for module in (zeus, change):
-            patch.setattr(module, "MOST_REFITTED", most)
+        patch.setattr(arms, "MOST_REFITTED", data.draw(st.sampled_from([3, MOST_REFITTED])))
         for groups in (batches, [[command] for command in commands]):
             database = empty()
             outcomes = play(in_groups(database, [before, *groups]))

@@ -4,17 +4,19 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from core.records import Failures, Trial
+from service.engine import repetition
 from service.engine.batch import run_batch
-from service.engine.commands import Beat, Command, Expire, Once, Suggest
+from service.engine.commands import Beat, Command, Expire, Once, Registered, Suggest
 from service.engine.commit import GroupCommit
 from service.errors import KeyReused
 from service.store import reading
 from service.store.databases import ServedDatabase, open_database
-from tests.service.engine.scenes import Play, registration
+from tests.service.engine.scenes import Play, registration, specification
 from tests.service.tables import Tables
 
 
@@ -63,3 +65,11 @@ def test_replicas_that_expire_one_trial_at_a_time_count_it_once(
     assert job.failures == {16: Failures(3, "lease_expired")}
     assert job.next_expiry is None
     assert tables.rows('SELECT status, failure_reason FROM "Trial"') == [("Failed", "lease_expired")]
+
+
+def test_an_answer_that_a_release_before_has_kept_is_given_again() -> None:
+    registered = Registered(specification("job"), created=True)
+    name, content = msgspec.json.decode(repetition.encode(registered))
+    for member in ("policy", "warm_start_from"):
+        del content["specification"][member]
+    assert repetition.decode(msgspec.json.encode((name, content))) == registered

@@ -81,10 +81,20 @@ def test_one_of_the_release_before_is_upgraded(new_postgres_url: Callable[[], st
     def go_back(connection: Connection) -> None:
         counts = ("num_converged", "num_unconverged", "num_failed", "num_default", "last_activity")
         sums = ("spent_time", "spent_energy", "default_time", "default_energy")
-        for column in (*counts, *sums, "policy", "is_paused", "registered"):
+        for column in (
+            *counts,
+            *sums,
+            "policy",
+            "is_paused",
+            "registered",
+            "knowledge",
+            "warm_start_from",
+            "num_drifts",
+        ):
             connection.exec_driver_sql(f'ALTER TABLE "Job" DROP COLUMN {column}')
-        connection.exec_driver_sql('ALTER TABLE "Trial" DROP COLUMN rationale')
-        for index in ("ix_Trial_failed", "ix_Trial_missed"):
+        for column in ("rationale", "curve"):
+            connection.exec_driver_sql(f'ALTER TABLE "Trial" DROP COLUMN {column}')
+        for index in ("ix_Trial_failed", "ix_Trial_missed", "ix_Job_job_id_prefix"):
             connection.exec_driver_sql(f'DROP INDEX "{index}"')
         connection.exec_driver_sql('DROP TABLE "Event"')
         connection.exec_driver_sql("UPDATE batchbandit_version SET version_num = '0007'")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from core.records import Arm, Failures, Job, Stage, Trial, TrialStatus, TrialType
+from core.records import Arm, Failures, Job, Policy, Stage, Trial, TrialStatus, TrialType
 from core.sums import SUMMED, Double, Sums
 from service.store import reading, writing
 from service.store.writing import NewTrial
@@ -53,6 +53,10 @@ jobs = st.builds(
     next_expiry=st.none() | moments,
     longest_gap=floats,
     reset_number=counts,
+    policy=st.sampled_from(Policy),
+    warm_start_from=st.none() | names,
+    knowledge=st.none() | names,
+    num_drifts=counts,
 )
 families = st.lists(
     st.tuples(jobs, st.sets(positives, min_size=1, max_size=4)),
@@ -78,6 +82,7 @@ def trials_of(job_id: str, batch_size: int, number: int) -> st.SearchStrategy[Tr
         lease_expires=st.none() | moments,
         last_report=st.none() | moments,
         has_heartbeat=st.booleans(),
+        curve=st.none() | names,
         failure_reason=st.none() | names,
         is_late=st.booleans(),
         energy_source=st.none() | names,
@@ -134,6 +139,8 @@ def test_jobs_are_read_as_they_were_written(
                 next_expiry=changed.next_expiry,
                 longest_gap=changed.longest_gap,
                 reset_number=changed.reset_number,
+                knowledge=changed.knowledge,
+                num_drifts=changed.num_drifts,
             )
             for job, _ in families
         ]

@@ -12,6 +12,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Callable, TypeVar
 
+from batchbandit.apart import apart
 from batchbandit.energy.counters import Reading, Tally
 from batchbandit.energy.meters import NO_SOURCE, Energy
 from batchbandit.energy.probes import Lost
@@ -108,7 +109,7 @@ class Sampler:
                 target=_watch, args=(weakref.ref(self), self._stop), name="batchbandit-energy", daemon=True
             )
             with contextlib.suppress(RuntimeError):  # no more threads may be; what is missed then is a flaw
-                thread.start()
+                apart(thread.start)
                 self._thread = thread
 
     def read(self) -> Energy:

@@ -1,0 +1,18 @@
+"""What policies keep with jobs and trials, where a job begins, and how often its costs have drifted."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    for column in (
+        sa.Column("knowledge", sa.Text),
+        sa.Column("warm_start_from", sa.VARCHAR(400)),
+        sa.Column("num_drifts", sa.Integer, nullable=False, server_default="0"),
+    ):
+        op.add_column("Job", column)
+    op.add_column("Trial", sa.Column("curve", sa.Text))
+    op.create_index("ix_Job_job_id_prefix", "Job", ["job_id_prefix"])
