@@ -14,10 +14,15 @@ from core.records import Arm, Stage
 class Rule(StrEnum):
     """What chose a batch size.
 
-    In the pruning stage the walk: the round's ``default``, the next ``smaller``, the next ``larger`` one; or
-    the ``stand_in`` for an exploration that still runs. In the bandit ``unexplored``, an arm with too few
-    observations, the first of a random order; or ``sampled``, the largest Thompson sample. In both
-    ``paused``, the best one so far while nothing is explored; or ``chosen``, by the training itself.
+    Of policy ``zeus`` in the pruning stage the walk: the round's ``default``, the next ``smaller``, the next
+    ``larger`` one; or the ``stand_in`` for an exploration that still runs. In the bandit ``unexplored``, an
+    arm with too few observations, the first of a random order; or ``sampled``, the largest Thompson sample.
+
+    Of policy ``frugal`` the ``default`` first; while nothing has converged ``sought``, what is expected to
+    reach the target at the lowest cost; then ``probed``, what may save more than it costs to find out; else
+    ``sampled``, of those that have converged.
+
+    Of both ``paused``, the best one so far while nothing is explored; or ``chosen``, by the training itself.
     """
 
     DEFAULT = "default"
@@ -26,6 +31,8 @@ class Rule(StrEnum):
     STAND_IN = "stand_in"
     UNEXPLORED = "unexplored"
     SAMPLED = "sampled"
+    SOUGHT = "sought"
+    PROBED = "probed"
     PAUSED = "paused"
     CHOSEN = "chosen"
 
@@ -48,13 +55,16 @@ class Rationale(Struct, frozen=True, omit_defaults=True):
     """Why a batch size was chosen: in which stage, by which rule.
 
     Of the walk the ``round``, from 1; of the bandit, and of what is the best so far there, the ``arms``,
-    ascending by batch size.
+    ascending by batch size. Of what is probed, in joules: what it is expected to save each training from then
+    on, ``saving``, and what it is expected to cost to find out, ``price``.
     """
 
     stage: Stage
     rule: Rule
     round: int | None = None
     arms: tuple[Weighed, ...] = ()
+    saving: float | None = None
+    price: float | None = None
 
 
 def weighed(arms: Sequence[Arm], samples: NDArray[np.float64] | None = None) -> tuple[Weighed, ...]:
