@@ -399,3 +399,168 @@ cdef bint take_in(mind *of, const result *seen, int64_t number) noexcept nogil:
     of.watched.dearer = of.watched.cheaper = 0.0
     of.watched.count = 0
     return True
+
+
+cdef class Mind:
+    """A job as it is decided on: what is known of its n batch sizes, and what is made of that.
+
+    Args:
+        positions: float64 (n), the base-2 logarithms of the batch sizes, ascending; n is 1 to ``MOST_SIZES``.
+        default: The index of the default batch size.
+        known: float64 (n, WIDTH), what is known of each; see ``core.kernels.beliefs``. It is changed in place.
+        watched: float64 (2), the sums of what was dearer, and cheaper, than expected.
+        suspects: float64 (s, 6), the results since both were zero: the index of the batch size, epochs, seconds,
+            joules, how it ended, its bound; s is at most ``SUSPECTS``.
+        energy_weight: Joules of cost by joules.
+        time_weight: Joules of cost by seconds.
+
+    Raises:
+        ValueError: The shapes do not fit each other.
+    """
+
+    cdef mind of
+    cdef const double[::1] positions
+    cdef double[:, ::1] known
+    cdef double[::1] room
+
+    def __cinit__(
+        self,
+        const double[::1] positions,
+        int64_t default,
+        double[:, ::1] known,
+        double[::1] watched,
+        const double[:, ::1] suspects,
+        double energy_weight,
+        double time_weight,
+    ):
+        cdef Py_ssize_t i, n = positions.shape[0]
+        if not 1 <= n <= MOST_SIZES:
+            raise ValueError(f"there must be 1 to {MOST_SIZES} batch sizes")
+        if not 0 <= default < n:
+            raise ValueError("default must be the index of a batch size")
+        if known.shape[0] != n or known.shape[1] != WIDTH:
+            raise ValueError(f"known must have a row a batch size, of {WIDTH} columns")
+        if watched.shape[0] != 2 or suspects.shape[0] > MOST_SUSPECTS or suspects.shape[1] != 6:
+            raise ValueError(f"watched must have 2 elements, suspects at most {MOST_SUSPECTS} rows of 6 columns")
+        for i in range(suspects.shape[0]):
+            if not 0 <= suspects[i, 0] < n:
+                raise ValueError("suspects must be of the batch sizes")
+            self.of.watched.suspects[i] = result(
+                <int64_t>suspects[i, 0], suspects[i, 1], suspects[i, 2], suspects[i, 3], <int64_t>suspects[i, 4],
+                suspects[i, 5],
+            )
+        self.of.watched.count = suspects.shape[0]
+        self.of.watched.dearer, self.of.watched.cheaper = watched[0], watched[1]
+        self.positions, self.known = positions, known
+        self.room = np.empty(room_of_mind(n))
+        self.of.known = &known[0, 0]
+        self.of.energy_weight, self.of.time_weight = energy_weight, time_weight
+        with nogil:
+            furnish(&self.of, n, default, &positions[0], &self.room[0])
+            consider(&self.of)
+
+    @property
+    def leader(self):
+        """The index of the batch size that has converged and is believed to cost the least, -1 if none has."""
+        return leader_of(&self.of, NULL)
+
+    @property
+    def noise(self):
+        """The variance of the logarithm of what one training costs."""
+        return self.of.cold.noise
+
+    @property
+    def watched(self):
+        """The sums of what was dearer, and cheaper, than expected."""
+        return self.of.watched.dearer, self.of.watched.cheaper
+
+    @property
+    def suspects(self):
+        """The results since both sums were zero, as they were given."""
+        return [
+            (seen.size, seen.epochs, seen.time, seen.energy, seen.ending, seen.bound)
+            for seen in self.of.watched.suspects[: self.of.watched.count]
+        ]
+
+    def costs(self):
+        """Return mean and variance of the logarithm of what each batch size costs, in joules: float64 (n, 2)."""
+        cdef const beliefs *by = believed(&self.of)
+        cdef int64_t i
+        return np.array([(mean_of(by, i), variance_of(by, i)) for i in range(self.of.n)])
+
+    def choose(self, int64_t number, double max_epochs, const unsigned char[::1] usable,
+               const uint64_t[:, ::1] stream):
+        """Choose a batch size; what is believed is spent then.
+
+        Args:
+            number: That of the trial.
+            max_epochs: After which a training has failed to converge.
+            usable: uint8 (n), 1 for those to choose from, at least one.
+            stream: uint64 (1, 6), the job's stream.
+
+        Returns:
+            The index of the batch size; why, 0 to 3 (``DEFAULT`` and so on in ``frugality.pxd``); what it is
+            expected to save a training and to cost to find out, joules, NaN where it is not probed; the
+            logarithm of the cost that was drawn for each, NaN where none was, float64 (n); the stream then.
+
+        Raises:
+            ValueError: The shapes do not fit, or nothing is usable.
+        """
+        cdef int64_t size, rule = 0
+        cdef double saving = 0.0, price = 0.0
+        if usable.shape[0] != self.of.n or stream.shape[0] != 1 or stream.shape[1] != 6:
+            raise ValueError("usable must have an element a batch size, stream one row of 6 columns")
+        samples_array, after_array = np.empty(self.of.n), np.array(stream)
+        cdef double[::1] samples = samples_array
+        cdef uint64_t[:, ::1] after = after_array
+        with nogil:
+            size = choose_size(&self.of, number, max_epochs, &usable[0], <pcg64_stream *>&after[0, 0],
+                               &samples[0], &rule, &saving, &price)
+        if size < 0:
+            raise ValueError("at least one batch size must be usable")
+        return size, rule, saving, price, samples_array, after_array
+
+    def is_worth_it(self, int64_t size, double epoch, double cost, double ahead):
+        """Tell whether a training at a batch size that has not converged is to go on.
+
+        Args:
+            size: The index of the batch size.
+            epoch: Its epoch, at least 1.
+            cost: Joules of cost so far.
+            ahead: The epoch in which the leader was first further than the training is now; 0 if unknown.
+
+        Returns:
+            Whether it is; what is known now of the logarithm of the epochs that it needs more than; and the
+            joules of cost that are expected to be missing yet.
+
+        Raises:
+            ValueError: There is no such batch size, or no leader.
+        """
+        cdef double bound = 0.0, rest = 0.0
+        cdef int64_t leader = leader_of(&self.of, NULL)
+        if not 0 <= size < self.of.n or leader < 0:
+            raise ValueError("size must be the index of a batch size, and one must have converged")
+        return is_worth_it(&self.of, leader, size, epoch, cost, ahead, &bound, &rest), bound, rest
+
+    def learn(self, int64_t size, double epochs, double time, double energy, int64_t ending, double bound,
+              int64_t number):
+        """Learn a result, and believe what is known then; return whether costs have drifted.
+
+        Args:
+            size: The index of the batch size.
+            epochs: At least 1.
+            time: Seconds, above 0.
+            energy: Joules, at least 0.
+            ending: How it ended, 0 to 3 (``CONVERGED`` and so on in ``frugality.pxd``).
+            bound: The logarithm of epochs that it needs more than, where it is hopeless.
+            number: That of the newest trial of the job.
+
+        Raises:
+            ValueError: There is no such batch size.
+        """
+        cdef result seen = result(size, epochs, time, energy, ending, bound)
+        if not 0 <= size < self.of.n:
+            raise ValueError("size must be the index of a batch size")
+        cdef bint drifted = take_in(&self.of, &seen, number)
+        consider(&self.of)
+        return drifted

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels import recurring_grid, recurring_zeus, stream
+from core.kernels import recurring_frugal, recurring_grid, recurring_zeus, stream
 from core.kernels.recurrences import TRIAL, Trainings
 from core.records import Policy
 from core.streams import seeded
@@ -33,9 +33,10 @@ class Contender(StrEnum):
     ORACLE = "oracle"
     GRID = "grid"
     ZEUS = "zeus"
+    FRUGAL = "frugal"
 
 
-POLICIES = {Contender.ZEUS: Policy.ZEUS}
+POLICIES = {Contender.ZEUS: Policy.ZEUS, Contender.FRUGAL: Policy.FRUGAL}
 """Those that the service decides for."""
 
 Told = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]
@@ -142,6 +143,17 @@ def _zeus(world: World, _: Contender, scenario: Scenario) -> Told:
     )
 
 
+def _frugal(world: World, _: Contender, scenario: Scenario) -> Told:
+    terms, sizes = scenario.terms, scenario.before.batch_sizes
+    return recurring_frugal.play(
+        *world,
+        np.log2(np.array(sizes, dtype=np.float64)),
+        default=sizes.index(scenario.before.default_batch_size),
+        beta=math.inf if terms.beta_knob is None else terms.beta_knob,
+        rounds=max(terms.num_pruning_rounds, 1),
+    )
+
+
 def _search(world: World, contender: Contender, scenario: Scenario) -> Told:
     sizes = scenario.before.batch_sizes
     searched = [sizes.index(size) for size in _searched(contender, scenario)]
@@ -153,6 +165,7 @@ KERNELS: Mapping[Contender, Callable[[World, Contender, Scenario], Told]] = {
     Contender.ORACLE: _search,
     Contender.GRID: _search,
     Contender.ZEUS: _zeus,
+    Contender.FRUGAL: _frugal,
 }
 """What plays many seeds at once; who is not here is played job by job."""
 
