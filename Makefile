@@ -7,7 +7,7 @@ TRAINING := build/training
 CHECKOV := build/checkov
 BUILT_FROM := pyproject.toml setup.py client/pyproject.toml $(wildcard core/kernels/*.pyx core/kernels/*.pxd core/kernels/*.h)
 
-.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-reference soak fuzz docs test-docs test-browser screenshots test-deploy clean
+.PHONY: serve test test-client test-faults test-benchmarks test-reference test-airflow test-integrations check format demo demo-training demo-training-chances bench bench-regret bench-reference soak fuzz docs test-docs test-browser screenshots test-deploy clean
 
 $(VENV)/.installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -91,6 +91,10 @@ demo-training-chances: $(VENV)/.installed
 # make bench BENCH='--quick --only http' measures less; the report is in build/bench.
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.report $(BENCH)
+
+# What each policy loses, on made-up workloads and with TRACES=DIR on recorded ones; make bench-regret REGRET='--seeds 1000'.
+bench-regret: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.regret $(if $(TRACES),--traces '$(TRACES)') $(REGRET)
 
 # Beside the reference, which is installed from the registry into build/reference.
 bench-reference: $(VENV)/.installed

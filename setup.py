@@ -32,7 +32,20 @@ class BuildKernels(build_ext):
 # BATCHBANDIT_KERNEL_DEBUG=1 builds the kernels with bounds checks and line tracing, for tests and coverage.
 debug = os.environ.get("BATCHBANDIT_KERNEL_DEBUG") == "1"
 npyrandom = Path(np.get_include()).parents[1] / "random" / "lib"
-LIBRARIES = {"odds": ["m"], "recurrences": ["npyrandom", "m"], "thompson": ["npyrandom", "m"]}
+RANDOM = ["npyrandom", "m"]
+LIBRARIES = {"beliefs": ["m"], "frugality": RANDOM, "odds": ["m"], "recurrences": RANDOM, "thompson": RANDOM}
+KERNELS = (
+    "beliefs",
+    "frugality",
+    "odds",
+    "posterior",
+    "recurrences",
+    "recurring_frugal",
+    "recurring_grid",
+    "recurring_zeus",
+    "stream",
+    "thompson",
+)
 
 extensions = [
     Extension(
@@ -49,7 +62,7 @@ extensions = [
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
         + ([("CYTHON_TRACE_NOGIL", "1")] if debug else []),
     )
-    for name in ("odds", "posterior", "recurrences", "recurring_grid", "recurring_zeus", "stream", "thompson")
+    for name in KERNELS
 ]
 
 setup(

@@ -16,11 +16,13 @@ cdef enum:
     FAILED = 2
 
 
-# What a training says after an epoch; `epoch` is the job's last where there is no other, however short the run.
+# What a training says after an epoch; where it fails and no other is left, `epoch` is the job's last.
 cdef struct report:
     int64_t size      # index of its batch size
     int64_t epoch     # from 1
-    double cost       # joules, since it began
+    double time       # seconds, since it began
+    double energy     # joules
+    double cost       # and joules of cost
     double metric     # the best level that it has reached
     bint is_reached   # that is the target, or better
     bint is_last      # no epoch is left

@@ -113,12 +113,13 @@ cdef bint train(
         epoch += 1
         told.time, told.energy = epoch * time, epoch * energy
         said.is_last = epoch == trained.lengths[run]
-        said.epoch = trained.max_epochs if said.is_last else epoch
         said.cost = trained.energy_weight * told.energy + trained.time_weight * told.time
         if trained.is_higher_better:
             said.is_reached = said.metric >= trained.target
         else:
             said.is_reached = said.metric <= trained.target
+        said.epoch = trained.max_epochs if said.is_last and not said.is_reached else epoch
+        said.time, said.energy = told.time, told.energy
         verdict = decides.judge(job, &said)
     told.size, told.epochs, told.converged = size, epoch, verdict == CONVERGED
     decides.learn(job, &said, verdict == CONVERGED)

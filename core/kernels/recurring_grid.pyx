@@ -1,7 +1,7 @@
 """Grid search in C: some batch sizes once each, in order, none stopped early; from then on the cheapest.
 
 Cheapest is the one of the lowest cost among those that reached the target (ties: the first). Over one batch
-size it is whoever always takes that one.
+size it is whoever always takes that one, whatever comes of it.
 """
 
 from libc.math cimport INFINITY
@@ -29,7 +29,8 @@ cdef struct search:
 
 cdef void begin(void *state, const pcg64_stream *stream) noexcept nogil:
     cdef search *job = <search *>state
-    job.place, job.cheapest, job.cost = 0, STUCK, INFINITY
+    job.place, job.cost = 0, INFINITY
+    job.cheapest = job.sizes[0] if job.num_sizes == 1 else STUCK
 
 
 cdef int64_t suggest(void *state) noexcept nogil:

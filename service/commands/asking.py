@@ -112,4 +112,8 @@ def _specification(scenario: Scenario, policy: Policy, seed: int) -> dict[str, A
         "max_failures",
     )
     said = {name: getattr(job, name) for name in names}
-    return said | {"job_id_prefix": PREFIX, "batch_sizes": scenario.before.batch_sizes}
+    return said | {
+        "job_id_prefix": PREFIX,
+        "policy": policy.value,
+        "batch_sizes": scenario.before.batch_sizes,
+    }

@@ -7,7 +7,7 @@ from service.logs import printable
 from service.simulation.contenders import Contender
 from service.simulation.estimates import Estimate
 from service.simulation.outcomes import Outcome, Result, Total
-from service.views.figures import NONE, percent
+from service.views.figures import MINUS, NONE, percent
 
 MOST_CHOSEN = 2
 """Batch sizes that a row names."""
@@ -83,7 +83,7 @@ def estimated(estimate: Estimate | None) -> str:
     if estimate is None:
         return NONE
     digits = 2 if abs(estimate.value) < 100 else 0  # noqa: PLR2004  (three figures say enough)
-    said = f"{estimate.value:.{digits}f}"
+    said = f"{estimate.value:.{digits}f}".replace("-", MINUS)
     return said if estimate.high is None else f"{said} ± {estimate.high - estimate.value:.{digits}f}"
 
 

@@ -19,8 +19,8 @@ from service.options import refusals_said
 from service.simulation import engines, pictures
 from service.simulation.contenders import Contender
 from service.simulation.families import Family, Trouble
-from service.simulation.outcomes import Measures, Total, measured, outcome, totals
-from service.simulation.playing import Piece, Played, joined, pieces, play
+from service.simulation.outcomes import Measures, Total, gathered, outcome, totals
+from service.simulation.playing import Piece, Played, pieces, play
 from service.simulation.recordings import Overrides
 from service.simulation.scenarios import Scenario, Terms
 from service.simulation.sources import Conditions, Source, scenarios_of
@@ -120,17 +120,7 @@ def simulated(
         scenario.before.best_batch_size(scenario.terms.eta_knob)
     cut = pieces(scenarios, contenders, seeds)
     with progress("Simulating", len(cut)) as advance:
-        told = _computed(cut, where, advance)
-    parts: dict[tuple[str, Contender], list[Played]] = {}
-    for piece, part in zip(cut, told, strict=True):
-        parts.setdefault((piece.scenario.title, piece.contender), []).append(part)
-    return [
-        (
-            scenario,
-            {each: measured(scenario, joined(parts[scenario.title, each])) for each in contenders},
-        )
-        for scenario in scenarios
-    ]
+        return gathered(cut, _computed(cut, where, advance))
 
 
 def _computed(cut: Sequence[Piece], where: Where, advance: Advance) -> list[Played]:

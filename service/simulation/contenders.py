@@ -1,15 +1,16 @@
 """What is compared: policies of the service, and what people do without it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels import recurring_grid, recurring_zeus, stream
-from core.kernels.recurrences import TRIAL
+from core.kernels import recurring_frugal, recurring_grid, recurring_zeus, stream
+from core.kernels.recurrences import TRIAL, Trainings
 from core.records import Policy
 from core.streams import seeded
 from service.simulation.deciders import InMemory, Search
@@ -32,10 +33,26 @@ class Contender(StrEnum):
     ORACLE = "oracle"
     GRID = "grid"
     ZEUS = "zeus"
+    FRUGAL = "frugal"
 
 
-POLICIES = {Contender.ZEUS: Policy.ZEUS}
+POLICIES = {Contender.ZEUS: Policy.ZEUS, Contender.FRUGAL: Policy.FRUGAL}
 """Those that the service decides for."""
+
+Told = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]
+"""What a kernel returns: see ``core.kernels.recurring_zeus.play``."""
+
+
+class World(NamedTuple):
+    """What every kernel plays in: its arguments there."""
+
+    before: Trainings
+    after: Trainings
+    change: int
+    chances: NDArray[np.uint64]
+    streams: NDArray[np.uint64]
+    recurrences: int
+
 
 Remotely = Callable[[Scenario, Policy, int], AbstractContextManager[Decider]]
 """Who decides instead of core: for a scenario, under a policy, for the job of a seed."""
@@ -72,7 +89,7 @@ def _asked(policy: Policy, scenario: Scenario, seeds: Sequence[int], remotely: R
 def _played(contender: Contender, scenario: Scenario, seeds: Sequence[int]) -> list[Story]:
     drawn = chances(scenario.before, seeds)
     is_simple = scenario.concurrency == 1 and scenario.before.failures == 0
-    told = _in_bulk(contender, scenario, seeds, drawn) if is_simple else {}
+    told = _in_bulk(contender, scenario, seeds, drawn) if is_simple and contender in KERNELS else {}
     return [
         told.get(seed) or story_of(decider_of(contender, scenario, seed), scenario, row)
         for seed, row in zip(seeds, drawn, strict=True)
@@ -98,31 +115,59 @@ def _searched(contender: Contender, scenario: Scenario) -> list[int]:
 def _in_bulk(
     contender: Contender, scenario: Scenario, seeds: Sequence[int], drawn: NDArray[np.uint64]
 ) -> dict[int, Story]:
-    """Let jobs recur in the kernels; those that need more than these play are left out."""
-    terms, sizes = scenario.terms, scenario.before.batch_sizes
-    before = read(scenario.before, terms.eta_knob)
-    after = before if scenario.after is scenario.before else read(scenario.after, terms.eta_knob)
+    """Let jobs recur in a kernel; those that need more than it plays are left out."""
+    eta = scenario.terms.eta_knob
+    before = read(scenario.before, eta)
+    after = before if scenario.after is scenario.before else read(scenario.after, eta)
     streams = stream.decode([seeded(seed) for seed in seeds])
-    world = (before, after, scenario.change, drawn, streams, scenario.recurrences)
-    if contender is Contender.ZEUS:
-        trainings, counts, endings = recurring_zeus.play(
-            *world,
-            default=sizes.index(scenario.before.default_batch_size),
-            beta=math.inf if terms.beta_knob is None else terms.beta_knob,
-            rounds=terms.num_pruning_rounds,
-            explorations=terms.mab_num_explorations,
-            window=terms.window_size,
-            prior_mean=terms.mab_prior_mean,
-            prior_precision=terms.mab_prior_precision,
-        )
-    else:
-        searched = np.array([sizes.index(size) for size in _searched(contender, scenario)])
-        trainings, counts, endings = recurring_grid.play(*world, searched)
+    world = World(before, after, scenario.change, drawn, streams, scenario.recurrences)
+    trainings, counts, endings = KERNELS[contender](world, contender, scenario)
     return {
         seed: Story(row[:count], ending != 0)
         for seed, row, count, ending in zip(seeds, trainings, counts.tolist(), endings.tolist(), strict=True)
         if ending != BEYOND
     }
+
+
+def _zeus(world: World, _: Contender, scenario: Scenario) -> Told:
+    terms = scenario.terms
+    return recurring_zeus.play(
+        *world,
+        default=scenario.before.batch_sizes.index(scenario.before.default_batch_size),
+        beta=math.inf if terms.beta_knob is None else terms.beta_knob,
+        rounds=terms.num_pruning_rounds,
+        explorations=terms.mab_num_explorations,
+        window=terms.window_size,
+        prior_mean=terms.mab_prior_mean,
+        prior_precision=terms.mab_prior_precision,
+    )
+
+
+def _frugal(world: World, _: Contender, scenario: Scenario) -> Told:
+    terms, sizes = scenario.terms, scenario.before.batch_sizes
+    return recurring_frugal.play(
+        *world,
+        np.log2(np.array(sizes, dtype=np.float64)),
+        default=sizes.index(scenario.before.default_batch_size),
+        beta=math.inf if terms.beta_knob is None else terms.beta_knob,
+        rounds=max(terms.num_pruning_rounds, 1),
+    )
+
+
+def _search(world: World, contender: Contender, scenario: Scenario) -> Told:
+    sizes = scenario.before.batch_sizes
+    searched = [sizes.index(size) for size in _searched(contender, scenario)]
+    return recurring_grid.play(*world, np.array(searched))
+
+
+KERNELS: Mapping[Contender, Callable[[World, Contender, Scenario], Told]] = {
+    Contender.DEFAULT: _search,
+    Contender.ORACLE: _search,
+    Contender.GRID: _search,
+    Contender.ZEUS: _zeus,
+    Contender.FRUGAL: _frugal,
+}
+"""What plays many seeds at once; who is not here is played job by job."""
 
 
 def _joined(parts: Sequence[Story], scenario: Scenario) -> Story:

@@ -42,12 +42,14 @@ class Search:
     """Grid search: each of some batch sizes once, in order, none stopped early; from then on the cheapest.
 
     Cheapest is the one of the lowest cost among those that reached the target. Who comes before any has takes
-    the default, as long as one of the search still runs. It is the twin of ``core.kernels.recurring_grid``.
+    the default, as long as one of the search still runs. Over one batch size it is whoever always takes that
+    one, whatever comes of it. It is the twin of ``core.kernels.recurring_grid``.
     """
 
     def __init__(self, workload: Workload, batch_sizes: Sequence[int], eta: float) -> None:
         self._workload, self._eta = workload, eta
-        self._left = list(reversed(batch_sizes))
+        self._only = batch_sizes[0] if len(batch_sizes) == 1 else None
+        self._left = [] if self._only is not None else list(reversed(batch_sizes))
         self._costs: dict[int, float] = {}
         self._last = 0
         self._searching: set[int] = set()
@@ -55,6 +57,8 @@ class Search:
     def suggest(self) -> Dispatched:
         """Return a new trial: the next one of the search or, where all were tried, the cheapest of them."""
         self._last += 1
+        if self._only is not None:
+            return Dispatched(self._only, self._last)
         if self._left:
             self._searching.add(self._last)
             return Dispatched(self._left.pop(), self._last)

@@ -1,6 +1,7 @@
 """What a simulation shows: regret, cost, energy and time of each contender, and against each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 from msgspec import Struct
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.simulation.contenders import Contender
 from service.simulation.estimates import Estimate, mean, ratio
-from service.simulation.playing import Played
+from service.simulation.playing import Piece, Played, joined
 from service.simulation.scenarios import Scenario
 
 Numbers = NDArray[np.float64]
@@ -116,6 +117,17 @@ def measured(scenario: Scenario, played: Played) -> Measured:
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = {name: taken[name] / np.array(usual[name]) for name in taken}
     return Measured(played, cost, relative)
+
+
+def gathered(cut: Sequence[Piece], told: Sequence[Played]) -> list[tuple[Scenario, Measures]]:
+    """Put together what the pieces of a simulation came to, scenario by scenario."""
+    found: dict[int, tuple[Scenario, dict[Contender, Measured]]] = {}
+    pairs = zip(cut, told, strict=True)
+    for (key, contender), parts in groupby(pairs, lambda pair: (id(pair[0].scenario), pair[0].contender)):
+        pieces, played = zip(*parts, strict=True)
+        scenario = pieces[0].scenario
+        found.setdefault(key, (scenario, {}))[1][contender] = measured(scenario, joined(played))
+    return list(found.values())
 
 
 def outcome(scenario: Scenario, measures: Measures) -> Outcome:

@@ -59,9 +59,11 @@ def drawn(workload: Workload, batch_size: int, rng: np.random.Generator) -> Run:
 
 
 def epoch_of(workload: Workload, run: Run, number: int) -> Epoch:
-    """Return where a training is after so many epochs; where it ends before its time, none is left."""
-    said = workload.goal.max_epochs if number == len(run.curve) else number
-    return Epoch(said, number * run.epoch_time, number * run.epoch_energy, run.curve[number - 1])
+    """Return where a training is after so many epochs; where it fails before its time, none is left."""
+    metric = run.curve[number - 1]
+    has_failed = number == len(run.curve) and not workload.goal.reached(metric)
+    said = workload.goal.max_epochs if has_failed else number
+    return Epoch(said, number * run.epoch_time, number * run.epoch_energy, metric)
 
 
 def read(workload: Workload, eta: float) -> Trainings:

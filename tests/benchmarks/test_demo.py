@@ -31,7 +31,7 @@ def test_a_short_demonstration_shows_savings_and_arms() -> None:
     assert "against always using the default batch size" in ended.stdout
     assert "saved" in ended.stdout
     assert "its arms" in ended.stdout
-    assert ended.stdout.count("synthetic-6 on") == 2
+    assert ended.stdout.count("valley-6 on") == 2
 
 
 def test_a_piped_demonstration_is_plain_text_in_100_columns() -> None:
@@ -66,7 +66,8 @@ def test_a_demonstration_against_a_service_that_is_not_there_says_so() -> None:
 def test_a_demonstration_without_its_traces_says_so(tmp_path: Path) -> None:
     ended = run("demo", "--traces", str(tmp_path))
     assert ended.returncode == 1
-    assert ended.stderr == f"Error: {tmp_path}/summary_train.csv: No such file or directory\n"
+    said = "cannot be read (No such file or directory); name another folder"
+    assert ended.stderr == f"Error: {tmp_path}/summary_train.csv {said}\n"
     assert ended.stdout == ""
 
 

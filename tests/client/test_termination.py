@@ -24,6 +24,7 @@ import os, signal, sys, time
 import batchbandit
 from tests.client.trainings import Declared
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in what runs behind it
 url, job_id = sys.argv[1:]
 job = batchbandit.JobSpec([8, 16, 32], 16, job_id=job_id, target_metric=0.9, max_epochs=10)
 meter = Declared()

@@ -22,6 +22,7 @@ import os, signal, sys, time
 from pathlib import Path
 from batchbandit.power_guard import Guardian
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in what runs behind it
 with_child, ending = sys.argv[2] == "child", sys.argv[3]
 guardian = Guardian(["GPU-a"], Path(sys.argv[1]))
 guardian.set(150)

@@ -5,10 +5,14 @@ from types import ModuleType
 
 import pytest
 
-from core.kernels import odds, posterior, stream, thompson
+from core.kernels import odds, posterior, recurrences, recurring_grid, recurring_zeus, stream, thompson
 
 
-@pytest.mark.parametrize("kernel", [odds, posterior, stream, thompson], ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize(
+    "kernel",
+    [odds, posterior, recurrences, recurring_grid, recurring_zeus, stream, thompson],
+    ids=lambda kernel: kernel.__name__,
+)
 def test_the_kernel_in_use_is_an_extension_module(kernel: ModuleType) -> None:
     assert kernel.__file__ is not None
     assert kernel.__file__.endswith(tuple(EXTENSION_SUFFIXES))

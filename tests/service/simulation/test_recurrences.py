@@ -137,14 +137,21 @@ def test_noise_leaves_the_average_where_it_is() -> None:
     assert np.std(times) == pytest.approx(0.1 * expected, rel=0.1)
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("failures", [0.0, 0.4])
-def test_expected_spending_is_what_trainings_take_on_average(failures: float) -> None:
-    [workload] = synthetic(Family.VALLEY, 3, 1, Trouble())
-    scenario = steady(replace(workload, failures=failures), 2_000, 1, Terms())
-    told = in_python(Contender.DEFAULT, scenario, 0).trainings
-    expected = scenario.before.expected(workload.default_batch_size)
-    assert told["energy"].sum() / 2_000 == pytest.approx(expected.energy, rel=0.02)
-    assert told["time"].sum() / 2_000 == pytest.approx(expected.time, rel=0.02)
+def test_expected_spending_is_what_trainings_take_on_average(failures: float, concurrency: int) -> None:
+    [workload] = synthetic(Family.VALLEY, 3, 1, Trouble(unsteady=0.4))
+    unsteady = next(
+        size
+        for size, runs in workload.runs.items()
+        if {workload.goal.epochs(run.curve) is None for run in runs} == {True, False}
+    )
+    workload = replace(workload, failures=failures, default_batch_size=unsteady)
+    scenario = steady(workload, 2_000, concurrency, Terms())
+    [told] = (story.trainings for story in stories(Contender.DEFAULT, scenario, [0]))
+    expected = scenario.before.expected(unsteady)
+    assert told["energy"].sum() / 2_000 == pytest.approx(expected.energy, rel=0.05)
+    assert told["time"].sum() / 2_000 == pytest.approx(expected.time, rel=0.05)
 
 
 @pytest.mark.parametrize("concurrency", [2, 16])
