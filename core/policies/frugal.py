@@ -1,12 +1,14 @@
 """Policy ``frugal``: probe what may save more than it costs to find out, and stop it as soon as it does not.
 
-It learns two things of a batch size, what an epoch costs and how many it takes, and from each what to expect of
-its neighbours. The mathematics, with its sources, is in ``core.kernels.beliefs`` and ``core.kernels.frugality``.
-Of what zeus reads it takes ``eta_knob``, ``beta_knob`` (None: nothing is stopped early), ``max_epochs``,
-``num_pruning_rounds`` (how often a batch size is tried while nothing converges) and ``mab_seed``.
+It learns two things of a batch size, what an epoch costs and how many it takes, and from each what to expect
+of its neighbours. The mathematics is in ``core.kernels.beliefs`` and ``core.kernels.frugality``, with its
+sources. Of what zeus reads it takes ``eta_knob``, ``beta_knob`` (None: nothing is stopped early),
+``max_epochs``, ``num_pruning_rounds`` (how often a batch size is tried while nothing converges) and
+``mab_seed``.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,7 +17,6 @@ from core.cost import cost_of, reported_cost
 from core.errors import NoBatchSizeLeft
 from core.finding import Finding
 from core.kept import Kept
-from core.policies.knowledge_invariants import knowledge_findings
 from core.needs import Precedent
 from core.policies.inheritance import inherited
 from core.policies.knowledge import (
@@ -28,6 +29,7 @@ from core.policies.knowledge import (
     with_level,
     write,
 )
+from core.policies.knowledge_invariants import knowledge_findings
 from core.policies.protocol import Drift, Judged, Learning, Learnt, Proposal, Proposing
 from core.policies.thinking import Ending, Thinker
 from core.rationale import Rationale, Rule
@@ -69,7 +71,11 @@ def suggest(job: Job) -> Proposing:
         raise NoBatchSizeLeft(_nothing_converges(job))
     choice = thinker.choose(usable)
     why = Rationale(
-        job.stage, RULES[choice.rule], arms=thinker.weighed(choice.samples), saving=choice.saving, price=choice.price
+        job.stage,
+        RULES[choice.rule],
+        arms=thinker.weighed(choice.samples),
+        saving=choice.saving,
+        price=choice.price,
     )
     seen = known.seen.get(choice.batch_size)
     type_ = TrialType.MAB if seen is not None and seen.successes > 0 else TrialType.EXPLORATION
@@ -85,9 +91,9 @@ def _is_given_up(job: Job, known: Knowledge, usable: Sequence[int]) -> bool:
 def _nothing_converges(job: Job) -> str:
     return (
         f"No batch size of job({job.job_id}) reached its target metric {job.target_metric} in "
-        f"{max(job.num_pruning_rounds, 1)} trainings.{failures.described(job)} Register a job with a new job_id "
-        "and other batch_sizes, a target_metric that can be reached or more max_epochs; or mend what made "
-        f"trainings fail and start over: {failures.reset_call(job)}."
+        f"{max(job.num_pruning_rounds, 1)} trainings.{failures.described(job)} Register a job with a new "
+        "job_id and other batch_sizes, a target_metric that can be reached or more max_epochs; or mend what "
+        f"made trainings fail and start over: {failures.reset_call(job)}."
     )
 
 
@@ -126,48 +132,52 @@ def judge(job: Job, trial: Trial, said: Report) -> Judged:
         if levels is not course.levels:
             course = replace(course, levels=levels)
             trial = replace(trial, curve=write(course))
-    verdict, ending, bound = _verdict(job, known, course, said, cost)
-    if not verdict.stop_train:
-        return Judged(verdict, trial)
-    over = replace(course, epochs=said.current_epoch, ending=ending.value, bound=bound)
+    if _has_reached(job, said.metric):
+        return _over(trial, course, said, _Judgement("Train succeeded", Ending.CONVERGED))
+    judgement = _judgement(job, known, course, said, cost)
+    return Judged(GOING_ON, trial) if judgement is None else _over(trial, course, said, judgement)
+
+
+class _Judgement(NamedTuple):
+    """Why a training is over, and how; then the logarithm of epochs that it needs more than, where known."""
+
+    message: str
+    ending: Ending
+    bound: float | None = None
+
+
+def _has_reached(job: Job, metric: float) -> bool:
+    return metric >= job.target_metric if job.higher_is_better_metric else metric <= job.target_metric
+
+
+def _over(trial: Trial, course: Course, said: Report, judgement: _Judgement) -> Judged:
+    converged = judgement.ending is Ending.CONVERGED
+    verdict = Verdict(stop_train=True, converged=converged, message=judgement.message)
+    over = replace(course, epochs=said.current_epoch, ending=judgement.ending.value, bound=judgement.bound)
     return Judged(verdict, replace(trial, curve=write(over)))
 
 
-def _verdict(
-    job: Job, known: Knowledge, course: Course, said: Report, cost: float
-) -> tuple[Verdict, Ending, float | None]:
-    size = said.batch_size
-    is_higher_better = job.higher_is_better_metric
-    if said.metric >= job.target_metric if is_higher_better else said.metric <= job.target_metric:
-        return Verdict(stop_train=True, converged=True, message="Train succeeded"), Ending.CONVERGED, None
+def _judgement(job: Job, known: Knowledge, course: Course, said: Report, cost: float) -> _Judgement | None:
+    """Return why a training that has not reached its target is over, None where it is not."""
     if said.current_epoch >= job.max_epochs:
-        return _stop(f"Train failed to converge within max_epoch({job.max_epochs})"), Ending.OUT_OF_EPOCHS, None
+        message = f"Train failed to converge within max_epoch({job.max_epochs})"
+        return _Judgement(message, Ending.OUT_OF_EPOCHS)
     if known.leader is None or job.beta_knob is None:
-        return GOING_ON, Ending.CONVERGED, None
-    best, least = known.leader.batch_size, known.leader.cost
+        return None
+    size, best, least = said.batch_size, known.leader.batch_size, known.leader.cost
+    exceeded = f"Batch Size({size}) exceeded the cost upper bound: "
     if cost > job.beta_knob * least:
-        message = (
-            f"Batch Size({size}) exceeded the cost upper bound: current cost({cost}) > "
-            f"beta_knob({job.beta_knob})*cost({least}) of batch size {best}"
-        )
-        return _stop(message), Ending.BEYOND_BOUND, None
+        bound = f"beta_knob({job.beta_knob})*cost({least}) of batch size {best}"
+        return _Judgement(f"{exceeded}current cost({cost}) > {bound}", Ending.BEYOND_BOUND)
     if size in known.seen and known.seen[size].successes > 0:
-        return GOING_ON, Ending.CONVERGED, None
-    curve = known.curves.get(best, ())
+        return None
     level = course.levels[-1][1] if course.levels else None
-    ahead = ahead_of(curve, level, is_higher_better=is_higher_better)
-    is_worth_it, bound, rest = Thinker(job, known, size).is_worth_it(size, said.current_epoch, cost, ahead)
+    ahead = ahead_of(known.curves.get(best, ()), level, is_higher_better=job.higher_is_better_metric)
+    is_worth_it, at_least, rest = Thinker(job, known, size).is_worth_it(size, said.current_epoch, cost, ahead)
     if is_worth_it:
-        return GOING_ON, Ending.CONVERGED, None
-    message = (
-        f"Batch Size({size}) exceeded the cost upper bound: after current cost({cost}) it is expected to need "
-        f"{rest:.4g} J more, and all of it at batch size {best} costs {least:.4g} J"
-    )
-    return _stop(message), Ending.HOPELESS, bound
-
-
-def _stop(message: str) -> Verdict:
-    return Verdict(stop_train=True, converged=False, message=message)
+        return None
+    missing = f"after current cost({cost}) it is expected to need {rest:.4g} J more, and a training at batch"
+    return _Judgement(f"{exceeded}{missing} size {best} {least:.4g} J", Ending.HOPELESS, at_least)
 
 
 def learn(job: Job, ended: Trial) -> Learning:

@@ -1,4 +1,4 @@
-"""What a new job begins with under policy ``frugal``: what another one has shown, read off at its batch sizes."""
+"""What a new job begins with under policy ``frugal``: what another one has shown, at its batch sizes."""
 
 import math
 from collections import defaultdict
@@ -25,7 +25,7 @@ class Shown(NamedTuple):
 def inherited(batch_sizes: Sequence[int], precedents: Sequence[Precedent]) -> dict[int, Inherited]:
     """Return what a job with these batch sizes begins with: that of the precedent that has shown the most.
 
-    Between two batch sizes of that one it is read off a straight line of logarithms; beyond them there is none.
+    Between two batch sizes of that one it is on a straight line of logarithms; beyond them there is none.
     """
     known = max(map(shown, precedents), key=len, default={})
     return {size: read for size in batch_sizes if (read := _at(known, size)) is not None}

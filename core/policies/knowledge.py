@@ -7,6 +7,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from core.kernels.frugality import MOST_SIZES, WIDTH
@@ -129,7 +130,9 @@ def course_of(text: str | None) -> Course:
     return Course() if text is None else msgspec.json.decode(text, type=Course)
 
 
-def with_level(levels: Sequence[Level], epoch: int, metric: float, *, is_higher_better: bool) -> Sequence[Level]:
+def with_level(
+    levels: Sequence[Level], epoch: int, metric: float, *, is_higher_better: bool
+) -> Sequence[Level]:
     """Return a learning curve with a metric, where it is the best so far; infinities and NaN are no level."""
     if not math.isfinite(metric):
         return levels
@@ -139,12 +142,12 @@ def with_level(levels: Sequence[Level], epoch: int, metric: float, *, is_higher_
     return longer if len(longer) <= MOST_LEVELS else longer[::-2][::-1]
 
 
-def ahead_of(curve: Sequence[Level], epochs: float, level: float | None, *, is_higher_better: bool) -> float:
-    """Return the epoch in which a training that took so many was first further than a level."""
+def ahead_of(curve: Sequence[Level], level: float | None, *, is_higher_better: bool) -> int:
+    """Return the epoch in which a curve was first further than a level, its last if never; 0 of no curve."""
     for epoch, metric in curve:
         if level is None or (metric > level if is_higher_better else metric < level):
             return epoch
-    return epochs
+    return curve[-1][0] if curve else 0
 
 
 def considered(known: Knowledge, needed: Iterable[int]) -> list[int]:
@@ -165,9 +168,9 @@ def rows_of(known: Knowledge, sizes: Sequence[int]) -> NDArray[np.float64]:
     for row, size in zip(rows, sizes, strict=True):
         seen, inherited = known.seen.get(size), known.inherited.get(size)
         if seen is not None:
-            row[:COLUMNS] = [-math.inf if value is None else value for value in msgspec.structs.astuple(seen)[:-1]]
+            row[:COLUMNS] = [-math.inf if v is None else v for v in astuple(seen)[:-1]]
         if inherited is not None:
-            row[INHERITED:] = (1.0, *msgspec.structs.astuple(inherited))
+            row[INHERITED:] = (1.0, *astuple(inherited))
     if known.running:
         index = {size: place for place, size in enumerate(sizes)}
         for size in known.running.values():
@@ -178,6 +181,5 @@ def rows_of(known: Knowledge, sizes: Sequence[int]) -> NDArray[np.float64]:
 
 def seen_of(row: Sequence[float], results: int) -> Seen:
     """Return what was seen of a batch size from its row."""
-    *values, stops, retry = row[:COLUMNS]
-    bound = values.pop()
-    return Seen(*values, None if bound == -math.inf else bound, stops, retry, results)
+    values = [None if value == -math.inf else value for value in row[:COLUMNS]]
+    return msgspec.convert([*values, results], Seen)

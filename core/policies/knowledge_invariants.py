@@ -37,7 +37,9 @@ def _of_results(job_id: str, known: Knowledge, trials: list[Trial]) -> Iterator[
 
 
 def _of_running(job_id: str, known: Knowledge, trials: list[Trial]) -> Iterator[Finding]:
-    running = {trial.trial_number: trial.batch_size for trial in trials if trial.status is TrialStatus.DISPATCHED}
+    running = {
+        trial.trial_number: trial.batch_size for trial in trials if trial.status is TrialStatus.DISPATCHED
+    }
     for number, size in known.running.items():
         if running.get(number) != size:
             yield Finding(job_id, size, f"trial {number} is believed to run and does not", RESTORE)

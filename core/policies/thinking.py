@@ -25,7 +25,7 @@ class Ending(IntEnum):
 
 
 class Choice(NamedTuple):
-    """A batch size; the kernel's rule; the joules that were drawn for each; saving and price; the stream then."""
+    """A batch size, by the kernel's rule; the joules drawn for each; saving and price; the stream then."""
 
     batch_size: int
     rule: int
@@ -77,8 +77,9 @@ class Thinker:
     def leader(self, usable: Iterable[int]) -> int | None:
         """Return the batch size that has converged and is believed to cost the least, of those usable."""
         costs = self._mind.costs()[:, 0]
-        proven = [size for size in usable if size in self._known.seen and self._known.seen[size].successes > 0]
-        return min((size for size in proven if size in self._index), key=lambda s: costs[self._index[s]], default=None)
+        proven = {size for size, seen in self._known.seen.items() if seen.successes > 0}
+        places = [self._index[size] for size in usable if size in proven and size in self._index]
+        return self._sizes[min(places, key=lambda place: costs[place])] if places else None
 
     def best(self) -> Leader | None:
         """Return the batch size that has converged and is believed to cost the least, and what it costs."""
@@ -142,8 +143,10 @@ class Thinker:
             inherited={} if has_drifted else self._known.inherited,
             watched=self._mind.watched,
             suspects=[
-                Suspect(self._sizes[place], *rest, None if bound == -math.inf else bound)
-                for place, *rest, bound in self._mind.suspects
+                Suspect(
+                    self._sizes[place], epochs, time, energy, ending, None if bound == -math.inf else bound
+                )
+                for place, epochs, time, energy, ending, bound in self._mind.suspects
             ],
             leader=self.best(),
         )
@@ -169,11 +172,15 @@ class Thinker:
         ]
 
     def weighed(self, samples: Mapping[int, float] | None = None) -> tuple[Weighed, ...]:
-        """Return the batch sizes that have been tried, as a decision saw them, with what was drawn for each."""
+        """Return the batch sizes that have been tried, as a decision saw them, with what was drawn."""
         drawn = samples or {}
         return tuple(
             Weighed(
-                size, -cost, 1 / (cost * cost * variance), seen.results, -drawn[size] if size in drawn else None
+                size,
+                -cost,
+                1 / (cost * cost * variance),
+                seen.results,
+                -drawn[size] if size in drawn else None,
             )
             for size, seen, cost, variance in self._tried()
         )
