@@ -33,7 +33,7 @@ from core.policies.knowledge_invariants import knowledge_findings
 from core.policies.protocol import Drift, Judged, Learning, Learnt, Proposal, Proposing
 from core.policies.thinking import Ending, Thinker
 from core.rationale import Rationale, Rule
-from core.records import Arm, Job, Report, Stage, Trial, TrialType, Verdict
+from core.records import Job, Report, Stage, Trial, TrialType, Verdict
 
 STARTS_WARM = True
 
@@ -192,7 +192,10 @@ def learn(job: Job, ended: Trial) -> Learning:
     if ended.converged and course.levels and ended.batch_size not in curves:
         curves = {**curves, ended.batch_size: course.levels}
     drift = Drift(ended.batch_size, expected, cost_of(job, time, energy)) if has_drifted else None
-    return Learnt(_with(job, replace(thinker.known, curves=curves)), _arms(thinker), drift)
+    job = _with(job, replace(thinker.known, curves=curves))
+    arms = thinker.arms()
+    born = tuple(arm for arm in arms if arm.batch_size not in known.seen)
+    return Learnt(job, believed=tuple(arm for arm in arms if arm not in born), born=born, drift=drift)
 
 
 def retune(before: Job, job: Job) -> Learning:
@@ -202,7 +205,7 @@ def retune(before: Job, job: Job) -> Learning:
         return Learnt(job)
     thinker = Thinker(job, known_of(job))
     known = replace(thinker.known, leader=thinker.best())
-    return Learnt(_with(job, known), _arms(thinker))
+    return Learnt(_with(job, known), believed=tuple(thinker.arms()))
 
 
 def started_over(job: Job) -> Job:
@@ -223,7 +226,3 @@ def known_of(job: Job) -> Knowledge:
 
 def _with(job: Job, known: Knowledge) -> Job:
     return replace(job, knowledge=write(known))
-
-
-def _arms(thinker: Thinker) -> tuple[tuple[Arm, None], ...]:
-    return tuple((arm, None) for arm in thinker.arms())

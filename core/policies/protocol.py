@@ -44,10 +44,16 @@ class Drift(Struct, frozen=True):
 
 
 class Learnt(Struct, frozen=True):
-    """What a policy has made of a job: the arms that it fitted, each with its sums, if it lives on them."""
+    """What a policy has made of a job.
+
+    ``arms`` are those that it has fitted on their results, each with its sums, if it lives on them;
+    ``believed`` those that only show what it believes, and ``born`` the new ones of that kind.
+    """
 
     job: Job
     arms: tuple[tuple[Arm, Sums | None], ...] = ()
+    believed: tuple[Arm, ...] = ()
+    born: tuple[Arm, ...] = ()
     drift: Drift | None = None
 
 

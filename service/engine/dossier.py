@@ -125,6 +125,10 @@ class Dossier:
             self.changed_arms[arm.batch_size] = arm
             self.born.add(arm.batch_size)
 
+    def believe(self, arms: Iterable[Arm]) -> None:
+        """Show arms as they are believed to be now; nothing is kept beside them."""
+        self.changed_arms.update((arm.batch_size, arm) for arm in arms)
+
     def learn(self, arm: Arm, sums: Sums | None) -> None:
         """Give an arm its new posterior and, where it lives on them, its new sums."""
         self.changed_arms[arm.batch_size] = arm
