@@ -183,6 +183,7 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
     job = learnt.job
     if learnt.drift is not None:
         job = replace(job, num_drifts=job.num_drifts + 1)
+        over = replace(over, drifted_from=learnt.drift.expected)
     return Reported(verdict, over, job, learnt.arms, learnt.drift)
 
 

@@ -57,6 +57,7 @@ TRIAL_PROGRESS = (
     "is_late",
     "energy_source",
     "epochs",
+    "drifted_from",
     "curve",
 )
 ARM_POSTERIOR = ("param_mean", "param_precision", "reward_precision", "num_observations")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from core.failures import WHOLE, is_set_aside
 from core.odds import interval, probabilities_best
+from core.pruning import prunes
 from core.records import Arm, Job, Stage, Trial, specification_of
 from core.savings import savings_of
 from core.standing import Standing, standing
@@ -107,6 +108,8 @@ def _state(job: Job, size: int, *, is_arm: bool, is_left: bool) -> BatchSizeStat
         return BatchSizeState.SET_ASIDE
     if is_arm:
         return BatchSizeState.ARM
+    if not prunes(job):
+        return BatchSizeState.UNTRIED
     return BatchSizeState.WALK if is_left else BatchSizeState.PRUNED
 
 

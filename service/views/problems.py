@@ -19,7 +19,7 @@ def problem_of(job: Job, sizes: Sequence[int], explorations: Mapping[int, Sequen
 
     Args:
         job: The job.
-        sizes: What it can choose from: its batch sizes, or in the bandit those of its arms.
+        sizes: What it can choose from: its batch sizes, or those of its arms once it has pruned.
         explorations: As ``core.pruning.walk`` takes them, where the job is in the pruning stage.
     """
     try:
