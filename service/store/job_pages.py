@@ -104,7 +104,11 @@ def _conditions(connection: Connection, chosen: Chosen) -> list[sa.ColumnElement
         (chosen.has_failures, has_failures),
         (
             chosen.may_be_stuck,
-            sa.and_(has_failures, _has_nothing_left(connection)) | _may_walk_no_further(has_failures),
+            sa.or_(
+                sa.and_(has_failures, _has_nothing_left(connection)),
+                _may_walk_no_further(has_failures),
+                _may_have_given_up(has_failures),
+            ),
         ),
     ]
     return [condition for is_wanted, condition in conditions if is_wanted]
@@ -146,6 +150,12 @@ def _may_walk_no_further(has_failures: sa.ColumnElement[bool]) -> sa.ColumnEleme
     )
     in_vain = sa.and_(_job.c.num_unconverged > 0, newest == sa.false())
     return sa.and_(_job.c.stage == Stage.PRUNING, sa.or_(has_failures, in_vain))
+
+
+def _may_have_given_up(has_failures: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return what holds of a job that prunes nothing where all it may choose was tried in vain."""
+    has_no_success = sa.or_(_job.c.min_cost.is_(None), has_failures, _job.c.num_drifts > 0)
+    return sa.and_(_job.c.policy != Policy.ZEUS, _job.c.num_unconverged > 0, has_no_success)
 
 
 def _ordering(order: Order) -> list[sa.ColumnElement[Any]]:

@@ -134,11 +134,11 @@ def summaries_of(connection: Connection, jobs: Collection[Job]) -> list[JobSumma
     """Return jobs as they stand in a list, in their order."""
     job_ids = [job.job_id for job in jobs]
     in_bandit = [job.job_id for job in jobs if job.stage is Stage.MAB]
-    walking = [job for job in jobs if may_be_at_a_dead_end(job)]
+    doubtful = [job for job in jobs if may_be_at_a_dead_end(job)]
+    walking = [job for job in doubtful if job.stage is Stage.PRUNING]
+    choosing = [job.job_id for job in doubtful if job.stage is Stage.PRUNING or not prunes(job)]
     running = job_pages.running(connection, job_ids) if job_ids else {}
     arms = reading.arms(connection, in_bandit) if in_bandit else {}
-    failing = [job for job in jobs if job.failures and not prunes(job)]
-    choosing = [job.job_id for job in (*walking, *failing)]
     sizes = reading.batch_sizes(connection, choosing) if choosing else {}
     explored = explorations_of(connection, walking)
     return [

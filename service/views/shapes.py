@@ -63,7 +63,7 @@ class JobsView(Struct, frozen=True):
 class BatchSizeState(StrEnum):
     """Where a batch size stands: an arm of the bandit, still in the walk, out of it, or set aside.
 
-    Where nothing is pruned, one without a result is untried.
+    Where nothing is pruned, one of which no result counts is untried: there is none, or costs have drifted.
     """
 
     ARM = "arm"

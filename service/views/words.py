@@ -15,6 +15,8 @@ STAND_IN = (
     "the smallest."
 )
 """What ``core.pruning.stand_in`` gives."""
+MOST = 1e6
+"""Trainings after which nobody waits for a saving."""
 NO_REASON = "The release that dispatched this trial kept no reasons."
 
 
@@ -72,7 +74,9 @@ def _results(weighed: Mapping[int, WeighedView]) -> str:
     tried = {size: arm.num_observations for size, arm in weighed.items() if arm.num_observations}
     if not tried:
         return "no training had a result yet"
-    return f"there were {number_of(sum(tried.values()), 'result')} at {number_of(len(tried), 'batch size')}"
+    results = sum(tried.values())
+    was = "was" if results == 1 else "were"
+    return f"there {was} {number_of(results, 'result')} at {number_of(len(tried), 'batch size')}"
 
 
 def _tried_out(why: Rationale, weighed: Mapping[int, WeighedView], size: int) -> str:
@@ -93,17 +97,24 @@ def _probed(why: Rationale, weighed: Mapping[int, WeighedView], size: int) -> st
     """Return what trying a batch size may save, what it costs, and what it was held against."""
     arm = weighed.get(size)
     seen = number_of(arm.num_observations, "result") if arm and arm.num_observations else "no result"
-    begin = f"Batch size {size}, which had {seen} yet, "
+    begin = f"Batch size {size}, of which {seen} counted so far, "
     if why.saving is None or why.price is None:
         return f"{begin}may save more than it costs to find out."
-    worth = f"may save {joules(why.saving)} a training; finding out costs about {joules(why.price)}"
-    if why.price > 0 and 0 < why.saving < math.inf:
-        worth += f", as much as it may save in {number_of(math.ceil(why.price / why.saving), 'training')}"
+    worth = f"may save {joules(why.saving)} a training{_price(why.saving, why.price)}"
     known = [one for one in weighed.values() if one.num_observations and one.batch_size != size]
     if not known:
         return f"{begin}{worth}."
     best = min(known, key=lambda one: one.mean_cost)
     return f"{begin}{worth}. Of the others {best.batch_size} was the cheapest so far: {_certainty(best)}."
+
+
+def _price(saving: float, price: float) -> str:
+    """Return what it costs to find out, and after how many trainings that is saved."""
+    if price <= 0:
+        return f", and finding out costs nothing: it is expected to save {joules(-price)} at once"
+    trainings = price / saving if saving > 0 else math.inf
+    after = f", as much as {number_of(math.ceil(trainings), 'training')} may save" if trainings < MOST else ""
+    return f"; finding out costs about {joules(price)}{after}"
 
 
 def _sampled(job: Job, weighed: Mapping[int, WeighedView], size: int) -> str:

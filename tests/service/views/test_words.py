@@ -104,9 +104,9 @@ TRIED = [
             512,
             TRIED,
             (
-                "Batch size 512, which had no result yet, may save 1.20 kJ a training; finding out costs "
-                "about 3.00 kJ, as much as it may save in 3 trainings. Of the others 128 was the cheapest "
-                "so far: posterior mean 1.20 MJ ± 20.0 kJ."
+                "Batch size 512, of which no result counted so far, may save 1.20 kJ a training; finding out "
+                "costs about 3.00 kJ, as much as 3 trainings may save. Of the others 128 was the cheapest so "
+                "far: posterior mean 1.20 MJ ± 20.0 kJ."
             ),
         ),
         (
@@ -114,8 +114,17 @@ TRIED = [
             64,
             TRIED[:1],
             (
-                "Batch size 64, which had 5 results yet, may save 1.20 kJ a training; finding out costs "
-                "about −5.00 J."
+                "Batch size 64, of which 5 results counted so far, may save 1.20 kJ a training, and finding "
+                "out costs nothing: it is expected to save 5.00 J at once."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.PROBED, saving=5e-324, price=1e100),
+            64,
+            TRIED[:1],
+            (
+                "Batch size 64, of which 5 results counted so far, may save 4.94e-324 J a training; finding "
+                "out costs about 1.00e+100 J."
             ),
         ),
         (
