@@ -401,13 +401,17 @@ cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
 cdef bint take_in(mind *of, const result *seen, int64_t number) noexcept nogil:
     """Learn a result, considered before; where costs have drifted, start anew from the results that show it."""
     cdef double noise = of.cold.noise
+    cdef result *suspect
     cdef int64_t i
     if not has_drifted(of, seen):
         add(of.known + seen.size * BELIEFS_WIDTH, seen, number, noise)
         return False
     forget(of)
     for i in range(of.watched.count):
-        add(of.known + of.watched.suspects[i].size * BELIEFS_WIDTH, &of.watched.suspects[i], number, noise)
+        suspect = &of.watched.suspects[i]
+        if suspect.ending == BEYOND_BOUND:  # which was that of the costs before
+            suspect.ending, suspect.bound = HOPELESS, log(suspect.epochs + 0.5)
+        add(of.known + suspect.size * BELIEFS_WIDTH, suspect, number, noise)
     of.watched.dearer = of.watched.cheaper = 0.0
     of.watched.count = 0
     return True

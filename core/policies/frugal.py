@@ -94,21 +94,24 @@ def ensure_choice(
 
 
 def _usable(job: Job, known: Knowledge) -> list[int]:
-    """Return the batch sizes that are not set aside.
+    """Return the batch sizes that are not set aside or, while nothing has converged, given up.
 
     Raises:
-        NoBatchSizeLeft: All are or, unless the job is paused, none has converged as often as they are tried.
+        NoBatchSizeLeft: All are.
     """
     usable = failures.usable(job, known.batch_sizes)
     if not usable:
         raise NoBatchSizeLeft(failures.all_aside(job))
-    if not job.is_paused and all(_is_given_up(job, known.seen.get(size)) for size in usable):
+    if job.is_paused or any(seen.successes > 0 for seen in known.seen.values()):
+        return usable
+    left = [size for size in usable if not _is_given_up(job, known.seen.get(size))]
+    if not left:
         raise NoBatchSizeLeft(_nothing_converges(job))
-    return usable
+    return left
 
 
 def _is_given_up(job: Job, seen: Seen | None) -> bool:
-    return seen is not None and seen.successes <= 0 and seen.failures >= max(job.num_pruning_rounds, 1)
+    return seen is not None and seen.failures >= max(job.num_pruning_rounds, 1)
 
 
 def _nothing_converges(job: Job) -> str:
