@@ -55,7 +55,11 @@ cdef void above(double mean, double variance, double bound, double softness, dou
                 double *narrower) noexcept nogil:
     """Mean and variance of a Gaussian given that it lies above a bound, give or take the softness."""
     cdef double scale = sqrt(variance + softness * softness), z = (mean - bound) / scale
-    cdef double hazard = -z if z < -8 else normal_density(z) / normal_mass(z)
+    cdef double hazard
+    if z < -30:  # where what lies above is not told from nothing soon
+        hazard = -z - 1 / z + 2 / z**3
+    else:
+        hazard = normal_density(z) / normal_mass(z)
     higher[0] = mean + variance / scale * hazard
     narrower[0] = max(variance - variance * variance / (scale * scale) * hazard * (hazard + z), 1e-9)
 
