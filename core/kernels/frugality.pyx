@@ -366,16 +366,17 @@ cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
     """Add a result to the sums, considered before; whether it is one too many."""
     cdef const double *row = of.known + seen.size * BELIEFS_WIDTH
     cdef const beliefs *by = believed(of)
-    cdef double missed, failing, cost
+    cdef double missed, failing, cost, expected
     if row[SUCCESSES] < WATCHED:
         return False
     if seen.ending == CONVERGED:
         cost = of.energy_weight * seen.energy + of.time_weight * seen.time
-        missed = (log(cost) - mean_of(by, seen.size)) / sqrt(by.noise + variance_of(by, seen.size))
+        expected = mean_of(by, seen.size) - log(1 + row[FAILED_EPOCHS] / row[EPOCHS])  # of this one alone
+        missed = (log(cost) - expected) / sqrt(by.noise + variance_of(by, seen.size))
         missed = min(max(missed, -FARTHEST), FARTHEST)
     else:  # which says less where it is nothing new
         failing = (row[FAILURES] + 0.5) / (row[FAILURES] + row[SUCCESSES] + 1)
-        missed = FARTHEST * (1 - 3 * failing)
+        missed = FARTHEST * max(1 - 3 * failing, 0.0)
     of.watched.dearer = max(0.0, of.watched.dearer + missed - SLACK)
     of.watched.cheaper = max(0.0, of.watched.cheaper - missed - SLACK)
     if of.watched.dearer == 0 and of.watched.cheaper == 0:
