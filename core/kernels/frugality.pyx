@@ -15,7 +15,7 @@ import numpy as np
 
 from libc.math cimport INFINITY, NAN, exp, log, sqrt
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memmove, memset
 from numpy.random cimport bitgen_t
 
 from core.kernels.beliefs cimport (
@@ -381,9 +381,12 @@ cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
     of.watched.cheaper = max(0.0, of.watched.cheaper - missed - SLACK)
     if of.watched.dearer == 0 and of.watched.cheaper == 0:
         of.watched.count = 0
-    elif of.watched.count < MOST_SUSPECTS:
-        of.watched.suspects[of.watched.count] = seen[0]
-        of.watched.count += 1
+        return False
+    if of.watched.count == MOST_SUSPECTS:  # the newest show best what it has become
+        of.watched.count -= 1
+        memmove(of.watched.suspects, of.watched.suspects + 1, of.watched.count * sizeof(result))
+    of.watched.suspects[of.watched.count] = seen[0]
+    of.watched.count += 1
     return max(of.watched.dearer, of.watched.cheaper) > ALARM
 
 
@@ -410,8 +413,8 @@ cdef class Mind:
         default: The index of the default batch size.
         known: float64 (n, WIDTH), what is known of each; see ``core.kernels.beliefs``. It is changed in place.
         watched: float64 (2), the sums of what was dearer, and cheaper, than expected.
-        suspects: float64 (s, 6), the results since both were zero: the index of the batch size, epochs, seconds,
-            joules, how it ended, its bound; s is at most ``SUSPECTS``.
+        suspects: float64 (s, 6), the newest results since both were zero: the index of the batch size, epochs,
+            seconds, joules, how it ended, its bound; s is at most ``SUSPECTS``.
         energy_weight: Joules of cost by joules.
         time_weight: Joules of cost by seconds.
 
@@ -477,7 +480,7 @@ cdef class Mind:
 
     @property
     def suspects(self):
-        """The results since both sums were zero, as they were given."""
+        """The newest results since both sums were zero, as they were given."""
         return [
             (seen.size, seen.epochs, seen.time, seen.energy, seen.ending, seen.bound)
             for seen in self.of.watched.suspects[: self.of.watched.count]
