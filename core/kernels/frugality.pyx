@@ -362,18 +362,34 @@ cdef void forget(mind *of) noexcept nogil:
         row[RUNNING], row[BOUND] = running, -INFINITY
 
 
+cdef double missed_by(const mind *of, const result *seen, double *deviation) noexcept nogil:
+    """By how many deviations a training that converged cost more than was expected."""
+    cdef const double *row = of.known + seen.size * BELIEFS_WIDTH
+    cdef const beliefs *by = believed(of)
+    cdef double cost = of.energy_weight * seen.energy + of.time_weight * seen.time
+    cdef double expected = mean_of(by, seen.size) - log(1 + row[FAILED_EPOCHS] / row[EPOCHS])  # of this one alone
+    deviation[0] = sqrt(by.noise + variance_of(by, seen.size))
+    return (log(cost) - expected) / deviation[0]
+
+
+cdef result tamed(const mind *of, const result *seen) noexcept nogil:
+    """A result as it counts: of what is farther off than any training should be, no more than that."""
+    cdef double missed, deviation, share = 1.0
+    if seen.ending == CONVERGED and of.known[seen.size * BELIEFS_WIDTH + SUCCESSES] >= WATCHED:
+        missed = missed_by(of, seen, &deviation)
+        if missed > FARTHEST:
+            share = exp((FARTHEST - missed) * deviation)
+    return result(seen.size, share * seen.epochs, share * seen.time, share * seen.energy, seen.ending, seen.bound)
+
+
 cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
     """Add a result to the sums, considered before; whether it is one too many."""
     cdef const double *row = of.known + seen.size * BELIEFS_WIDTH
-    cdef const beliefs *by = believed(of)
-    cdef double missed, failing, cost, expected
+    cdef double missed, failing, deviation
     if row[SUCCESSES] < WATCHED:
         return False
     if seen.ending == CONVERGED:
-        cost = of.energy_weight * seen.energy + of.time_weight * seen.time
-        expected = mean_of(by, seen.size) - log(1 + row[FAILED_EPOCHS] / row[EPOCHS])  # of this one alone
-        missed = (log(cost) - expected) / sqrt(by.noise + variance_of(by, seen.size))
-        missed = min(max(missed, -FARTHEST), FARTHEST)
+        missed = min(max(missed_by(of, seen, &deviation), -FARTHEST), FARTHEST)
     else:  # which says less where it is nothing new
         failing = (row[FAILURES] + 0.5) / (row[FAILURES] + row[SUCCESSES] + 1)
         missed = FARTHEST * max(1 - 3 * failing, 0.0)
@@ -393,9 +409,11 @@ cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
 cdef bint take_in(mind *of, const result *seen, int64_t number) noexcept nogil:
     """Learn a result, considered before; where costs have drifted, start anew from the results that show it."""
     cdef double noise = of.cold.noise
+    cdef result counted
     cdef int64_t i
     if not has_drifted(of, seen):
-        add(of.known + seen.size * BELIEFS_WIDTH, seen, number, noise)
+        counted = tamed(of, seen)
+        add(of.known + seen.size * BELIEFS_WIDTH, &counted, number, noise)
         return False
     forget(of)
     for i in range(of.watched.count):
