@@ -21,6 +21,7 @@ cdef double RATE_SMOOTH = 0.2
 cdef double RATE_OCTAVES = 2.0
 cdef double RATE_ROUGH = 0.03
 cdef double RATE_SCALE = 10.0
+cdef double LEAST_RATE = 1e-200  # where only joules count, and none were measured
 # Epochs to the target: they rise towards large batches, and sometimes towards small ones.
 cdef double EPOCHS_SCALE_MEAN = 2.3  # ten
 cdef double EPOCHS_SCALE = 1.5
@@ -125,19 +126,18 @@ cdef void begin(double *means, double *spread, int64_t n, int64_t m, const doubl
 cdef double observe(double *means, double *spread, int64_t m, int64_t i, int64_t offset, double seen,
                     double variance) noexcept nogil:
     """Take in the i-th element, or with an offset >= 0 its sum with that; return the log density of it."""
-    cdef double[66] gain
+    cdef double[66] gain  # m is at most 65
     cdef double scale, step, missed = seen - means[i]
     cdef double *row
     cdef int64_t a, b
+    scale = spread[i * m + i] + variance
     for a in range(m):
         gain[a] = spread[i * m + a]
-    scale = gain[i] + variance
     if offset >= 0:
         missed -= means[offset]
-        scale += gain[offset]
+        scale += 2 * spread[i * m + offset] + spread[offset * m + offset]
         for a in range(m):
             gain[a] += spread[offset * m + a]
-        scale += gain[offset]
     for a in range(m):
         step = gain[a] / scale
         means[a] += step * missed
@@ -149,7 +149,7 @@ cdef double observe(double *means, double *spread, int64_t m, int64_t i, int64_t
 
 cdef double rate_of(const double *row, double energy_weight, double time_weight) noexcept nogil:
     """Joules of cost an epoch, as they were seen."""
-    return (energy_weight * row[ENERGY] + time_weight * row[TIME]) / row[RUN_EPOCHS]
+    return max((energy_weight * row[ENERGY] + time_weight * row[TIME]) / row[RUN_EPOCHS], LEAST_RATE)
 
 
 cdef void weigh_noise(beliefs *of, const double *known) noexcept nogil:
@@ -181,7 +181,7 @@ cdef void inherit(
         row = known + i * WIDTH
         if row[IS_INHERITED] == 0:
             continue
-        rate = energy_weight * row[INHERITED_ENERGY] + time_weight * row[INHERITED_TIME]
+        rate = max(energy_weight * row[INHERITED_ENERGY] + time_weight * row[INHERITED_TIME], LEAST_RATE)
         observe(of.rate, of.rate_spread, of.m, i, of.n, log(rate), RATE_DOUBT**2 + row[INHERITED_DOUBT])
         observe(of.epochs, of.epochs_spread, of.m, i, of.n, row[INHERITED_EPOCHS],
                 EPOCHS_DOUBT**2 + row[INHERITED_DOUBT])
