@@ -152,6 +152,19 @@ cdef double rate_of(const double *row, double energy_weight, double time_weight)
     return max((energy_weight * row[ENERGY] + time_weight * row[TIME]) / row[RUN_EPOCHS], LEAST_RATE)
 
 
+cdef double level_of(
+    const double *known, int64_t n, const double *positions, int64_t default, double energy_weight, double time_weight
+) noexcept nogil:
+    """The logarithm of an epoch's cost at the default as the first row with a result has it: any unit is as good."""
+    cdef int64_t i
+    for i in range(n):
+        if known[i * WIDTH + RUNS] > 0:
+            return log(rate_of(known + i * WIDTH, energy_weight, time_weight)) - RATE_SLOPE * (
+                positions[i] - positions[default]
+            )
+    return 0.0
+
+
 cdef void weigh_noise(beliefs *of, const double *known) noexcept nogil:
     """Pool how trainings scatter over the batch sizes; a scaled inverse chi-squared prior."""
     cdef double epochs = NOISE_WEIGHT * EPOCHS_NOISE**2, rates = NOISE_WEIGHT * RATE_NOISE**2
@@ -200,14 +213,15 @@ cdef void fit(
 ) noexcept nogil:
     """Believe what is known, and where it is warm what was inherited before it."""
     cdef const double *row
-    cdef double higher, narrower, precision, density, variance
-    cdef bint is_first = True
     cdef int64_t i, n = of.n
+    cdef double higher, narrower, precision, density, variance
+    cdef double level = level_of(known, n, positions, default, energy_weight, time_weight)
+    cdef bint is_first = True
     of.m = n + 1 if is_warm else n
     cdef int64_t m = of.m
     weigh_noise(of, known)
     for i in range(n):
-        of.rate[i] = RATE_SLOPE * (positions[i] - positions[default])
+        of.rate[i] = level + RATE_SLOPE * (positions[i] - positions[default])
         of.epochs[i] = EPOCHS_SCALE_MEAN + EPOCHS_SLOPE * (positions[i] - positions[default])
     begin(of.rate, of.rate_spread, n, m, rate_prior, RATE_OFFSET)
     begin(of.epochs, of.epochs_spread, n, m, epochs_prior, EPOCHS_OFFSET)
