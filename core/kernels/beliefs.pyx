@@ -155,7 +155,7 @@ cdef double rate_of(const double *row, double energy_weight, double time_weight)
 cdef double level_of(
     const double *known, int64_t n, const double *positions, int64_t default, double energy_weight, double time_weight
 ) noexcept nogil:
-    """The logarithm of an epoch's cost at the default as the first row with a result has it: any unit is as good."""
+    """The logarithm of an epoch's cost at the default, as the first row with a result has it."""
     cdef int64_t i
     for i in range(n):
         if known[i * WIDTH + RUNS] > 0:

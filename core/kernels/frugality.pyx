@@ -288,9 +288,10 @@ cdef double worth_of_rest(
         if needed > bound[0]:
             bound[0], softness = needed, sqrt(SOFTNESS * SOFTNESS + 1 / (ahead * ahead))
     above(of.epochs[size], of.epochs_spread[size * of.m + size], bound[0], softness, &higher, &narrower)
+    higher = max(higher, log(epoch + 0.5))  # what was trained is certain
     behind = log(cost / epoch) + higher - mean_of(of, leader)
     variance = narrower + variance_of(of, leader)
-    rest[0] = exp(min(behind + 0.5 * narrower, 10.0)) - cost / each
+    rest[0] = cost / each * (exp(min(higher + 0.5 * narrower - log(epoch), 10.0)) - 1)
     return 1 + HORIZON * improvement(behind, variance / sqrt(variance + of.noise)) - rest[0]
 
 
