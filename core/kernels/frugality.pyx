@@ -165,9 +165,6 @@ cdef void weigh_probe(
     """What a batch size is expected to save a training, and what a probe costs, in costs of the leader."""
     cdef double behind = mean_of(of, size) - mean_of(of, leader)
     cdef double variance = variance_between(of, size, leader), epoch
-    saving[0], price[0] = 0.0, INFINITY
-    if variance <= 0:
-        return
     saving[0] = improvement(behind, variance / sqrt(variance + of.noise))
     price[0] = exp(min(behind + 0.5 * variance, 5.0)) - 1
     if can_be_stopped:  # after an epoch, or once it is seen to be hopeless
@@ -201,12 +198,7 @@ cdef int64_t sought(const mind *of, double max_epochs, const unsigned char *usab
             cost += log(2.0) if i == of.default else 1000 * row[RUNNING]
         if cost < least:
             least, found = cost, i
-    if found >= 0:
-        return found
-    for i in range(of.n):
-        if usable[i]:
-            return i
-    return -1
+    return found
 
 
 cdef int64_t sampled(
