@@ -57,8 +57,8 @@ cdef void above(double mean, double variance, double bound, double softness, dou
     """Mean and variance of a Gaussian given that it lies above a bound, give or take the softness."""
     cdef double scale = sqrt(variance + softness * softness), z = (mean - bound) / scale
     cdef double hazard
-    if z < -30:  # where what lies above is not told from nothing soon
-        hazard = -z - 1 / z + 2 / z**3
+    if z < -37:  # where the mass above is soon too small for a number
+        hazard = -z - 1 / z + 2 / z**3 - 10 / z**5
     else:
         hazard = normal_density(z) / normal_mass(z)
     higher[0] = mean + variance / scale * hazard
