@@ -485,6 +485,11 @@ cdef class Mind:
         return self.of.cold.noise
 
     @property
+    def warmth(self):
+        """The weight of what is inherited, 0 to 1."""
+        return self.of.warmth
+
+    @property
     def watched(self):
         """The sums of what was dearer, and cheaper, than expected."""
         return self.of.watched.dearer, self.of.watched.cheaper
