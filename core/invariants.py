@@ -80,14 +80,15 @@ def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:
 
     if trial.batch_size not in kept.batch_sizes:
         yield finding("has a batch size that is not the job's")
-    measured = (trial.time, trial.energy, trial.converged, trial.energy_source)
+    measured = (trial.time, trial.energy, trial.converged, trial.energy_source, trial.epochs)
     if trial.status is TrialStatus.SUCCEEDED:
         # The job's terms may have changed since it was reset: what it cost before is asked no more.
         is_good = is_sound(kept.job, trial) if counts(kept.job, trial) else is_measured(trial)
-        if not is_good or trial.converged is None or trial.end_timestamp is None:
+        is_told = trial.converged is not None and trial.end_timestamp is not None
+        if not (is_good and is_told and (trial.epochs or 1) > 0):
             yield finding(
                 f"has succeeded with time {trial.time} s, energy {trial.energy} J, converged "
-                f"{trial.converged}, ended at {trial.end_timestamp}"
+                f"{trial.converged}, epochs {trial.epochs}, ended at {trial.end_timestamp}"
             )
     elif any(value is not None for value in measured):
         yield finding(f"is {trial.status} and has a result")

@@ -154,7 +154,8 @@ class Trial(Struct, frozen=True):
     A Dispatched trial holds a lease until ``lease_expires``, None for ever. ``last_report`` is within a
     hundredth of a lease of its last report, ``has_heartbeat`` says that its training sends heartbeats.
     ``is_late`` marks a result that came after the lease had run out, ``energy_source`` where the energy was
-    read, where the training said so. ``curve`` is a text that only the policy reads, of a trial that reports.
+    read, where the training said so, ``epochs`` how many it did, where that is known. ``curve`` is a text
+    that only the policy reads, of a trial that reports.
     """
 
     job_id: str
@@ -173,6 +174,7 @@ class Trial(Struct, frozen=True):
     failure_reason: str | None = None
     is_late: bool = False
     energy_source: str | None = None
+    epochs: int | None = None
     curve: str | None = None
 
 

@@ -168,6 +168,7 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
         time=said.time,
         energy=said.energy,
         energy_source=said.energy_source,
+        epochs=said.current_epoch,
         converged=verdict.converged,
         failure_reason=None,
         is_late=is_late,

@@ -13,7 +13,7 @@ is inherited, R. E. Kass and A. E. Raftery, "Bayes Factors", 1995.
 
 import numpy as np
 
-from libc.math cimport INFINITY, NAN, exp, log, sqrt
+from libc.math cimport INFINITY, NAN, exp, floor, log, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memmove, memset
 from numpy.random cimport bitgen_t
@@ -63,6 +63,8 @@ cdef double REACH = 1.0          # octaves from what has converged to what is pr
 cdef double PAUSE = 8.0          # trials after a stop in which its batch size is not probed again; then twice it
 cdef double LEAST_AHEAD = 2.0    # epochs in which the best reaches a level by which others are judged
 cdef double SOFTNESS = 0.15
+cdef double PROBES = 1.0
+cdef double BESIDE = 8.0         # trainings that run beside each probe but the first
 cdef double MOST_RUNNING = 4.0   # trainings of one batch size that are counted while they run
 cdef double MEMORY = 50.0        # results of a batch size before the first fade
 
@@ -183,19 +185,25 @@ cdef int64_t sought(const mind *of, double max_epochs, const unsigned char *usab
     """While nothing has converged: what is expected to, at the lowest cost."""
     cdef const beliefs *by = &of.cold
     cdef const double *row
-    cdef double least = INFINITY, cost, chance, limit = log(max_epochs)
+    cdef double least = INFINITY, cost, chance, limit = log(max_epochs), below = 0.0, beyond = 0.0
     cdef int64_t i, low = of.default, high = of.default, found = -1
     for i in range(of.n):
         if of.known[i * BELIEFS_WIDTH + RUNS] > 0 or not usable[i]:
             low, high = min(low, i), max(high, i)
     for i in range(of.n):
         row = of.known + i * BELIEFS_WIDTH
+        below += row[RUNNING] if i < of.default else 0
+        beyond += row[RUNNING] if i > of.default else 0
+    for i in range(of.n):
+        row = of.known + i * BELIEFS_WIDTH
         if not usable[i] or not is_within_reach(of, i, low, high):
             continue
+        if (i < of.default and below > 0) or (i > of.default and beyond > 0):
+            continue  # one at a time on either side
         chance = normal_mass((limit - by.epochs[i]) / sqrt(by.epochs_spread[i * by.m + i]))
         cost = by.rate[i] + min(by.epochs[i], limit) - log(max(chance, 1e-12))
-        if row[RUNNING] > 0:  # one is enough, but at the default
-            cost += log(2.0) if i == of.default else 1000 * row[RUNNING]
+        if row[RUNNING] > 0:  # others may show more
+            cost += log(2.0)
         if cost < least:
             least, found = cost, i
     return found
@@ -231,7 +239,7 @@ cdef int64_t choose_size(
 ) noexcept nogil:
     """Choose a batch size, considered before, for the trial of a number; at least one is usable."""
     cdef const double *row
-    cdef double saves, costs, worth, most = 0.0, each
+    cdef double saves, costs, worth, most = 0.0, each, running = 0.0, probes = 0.0
     cdef int64_t i, leader = leader_of(of, usable), low = of.n, high = -1, found = -1
     for i in range(of.n):
         samples[i] = NAN
@@ -247,12 +255,16 @@ cdef int64_t choose_size(
     if of.warmth > 0:
         expect_running(&of.warm, of.known)
     for i in range(of.n):
-        if of.known[i * BELIEFS_WIDTH + SUCCESSES] > 0:
+        row = of.known + i * BELIEFS_WIDTH
+        running += row[RUNNING]
+        if row[SUCCESSES] > 0:
             low, high = min(low, i), max(high, i)
+        else:
+            probes += row[RUNNING]
     each = cost_of(of, leader)
     for i in range(of.n):
         row = of.known + i * BELIEFS_WIDTH
-        if row[SUCCESSES] > 0 or number < row[RETRY] or not usable[i] or not is_within_reach(of, i, low, high):
+        if probes >= 1 + floor(running / BESIDE) or row[SUCCESSES] > 0 or number < row[RETRY] or not usable[i] or not is_within_reach(of, i, low, high):
             continue
         weigh_probe(&of.cold, i, leader, row[STOPS] == 0, &saves, &costs)
         worth = HORIZON * saves - costs

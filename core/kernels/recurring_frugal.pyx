@@ -5,7 +5,7 @@ It decides as ``core.policies.frugal`` does, to the last bit; there are the sour
 
 import numpy as np
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint64_t
 
 from core.kernels.beliefs cimport BOUND, FAILURES, RUNNING, SUCCESSES, WIDTH
@@ -113,7 +113,7 @@ cdef int judge(void *state, const report *said) noexcept nogil:
     cdef double *levels = job.levels
     cdef int64_t epoch = said.epoch
     levels[0] = -INFINITY
-    if not level > levels[epoch - 1]:
+    if not (isfinite(level) and level > levels[epoch - 1]):
         level = levels[epoch - 1]
     levels[epoch] = level
     consider_anew(job)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from core import records
-from core.policies import zeus
+from core.policies import frugal, zeus
 from core.policies.protocol import Policy
 from core.records import Job
 
-POLICIES: Mapping[records.Policy, Policy] = {records.Policy.ZEUS: zeus}
+POLICIES: Mapping[records.Policy, Policy] = {records.Policy.ZEUS: zeus, records.Policy.FRUGAL: frugal}
 """The policies by name."""
 
 

@@ -150,14 +150,15 @@ def trials_table() -> Listing:
         "type",
         "rule",
         "status",
+        "epochs",
         "time",
         "energy",
         "cost",
         "started (UTC)",
         "note",
     )
-    numbers = ("trial", "batch size", "time", "energy", "cost")
-    spare = ("started (UTC)", "type", "rule", "time", "energy", "cost")
+    numbers = ("trial", "batch size", "epochs", "time", "energy", "cost")
+    spare = ("started (UTC)", "type", "epochs", "rule", "time", "energy", "cost")
     return Listing(*headings, numbers=numbers, names=("note",), spare=spare)
 
 
@@ -175,6 +176,7 @@ def add_trial(trials: Listing, trial: TrialView) -> None:
         trial.type.value.lower(),
         trial.rule.value if trial.rule else NONE,
         outcome,
+        NONE if trial.epochs is None else count(trial.epochs),
         seconds(trial.time),
         joules(trial.energy),
         joules(trial.cost),

@@ -57,8 +57,11 @@ def _snapshot(file: Path) -> Iterator[tuple[sqlite3.Connection, Connection]]:
 
 
 def _structure(driver: sqlite3.Connection) -> Iterator[Finding]:
-    for damage in integrity.damages(driver):
+    damages = integrity.damages(driver)
+    for damage in damages:
         yield Finding(None, None, damage, integrity.RESTORE)
+    if damages:  # which the look at parents may come upon
+        return
     for table, row, parent, _ in driver.execute("PRAGMA foreign_key_check"):
         yield Finding(None, None, f"row {row} of {table} belongs to no row of {parent}", RESTORE)
 

@@ -53,7 +53,12 @@ def _untouched(file: Path) -> sqlite3.Connection:
 
 def damages(connection: sqlite3.Connection) -> list[str]:
     """Return what is wrong with pages, trees and indexes, a line each, no more than a few."""
-    rows = connection.execute(f"PRAGMA integrity_check({MOST_DAMAGES})").fetchall()
+    try:
+        rows = connection.execute(f"PRAGMA integrity_check({MOST_DAMAGES})").fetchall()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:  # the rest tells which kind of damage
+            raise
+        return [str(error)]
     lines = [line for (text,) in rows for line in str(text).splitlines() if not line.startswith("*** ")]
     return [] if lines == ["ok"] else lines[:MOST_DAMAGES]
 

@@ -182,6 +182,7 @@ trial = sa.Table(
     sa.Column("energy_source", sa.VARCHAR(100)),
     sa.Column("rationale", sa.Text),
     sa.Column("curve", sa.Text),
+    sa.Column("epochs", sa.Integer),
     sa.ForeignKeyConstraint(
         ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),

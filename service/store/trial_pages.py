@@ -30,6 +30,7 @@ class TrialRow(Struct, frozen=True):
     time: float | None
     energy: float | None
     converged: bool | None
+    epochs: int | None
     failure_reason: str | None
     is_late: bool
     energy_source: str | None

@@ -56,6 +56,7 @@ TRIAL_PROGRESS = (
     "failure_reason",
     "is_late",
     "energy_source",
+    "epochs",
     "curve",
 )
 ARM_POSTERIOR = ("param_mean", "param_precision", "reward_precision", "num_observations")

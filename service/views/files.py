@@ -129,6 +129,7 @@ class ParquetFile:
         kinds = {
             "trial_number": pa.int32(),
             "batch_size": pa.int32(),
+            "epochs": pa.int32(),
             "start_timestamp": moment,
             "end_timestamp": moment,
             "time": pa.float64(),

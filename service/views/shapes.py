@@ -155,7 +155,10 @@ class JobView(JobSummary, frozen=True, kw_only=True):
 
 
 class TrialView(Struct, frozen=True, kw_only=True):
-    """A trial; ``cost`` is that of its result at the job's ``eta_knob`` of today."""
+    """A trial; ``cost`` is that of its result at the job's ``eta_knob`` of today.
+
+    ``epochs``, how many its training had done, are None of a result that a release before this has kept.
+    """
 
     job_id: str
     trial_number: int
@@ -168,6 +171,7 @@ class TrialView(Struct, frozen=True, kw_only=True):
     energy: float | None
     cost: float | None
     converged: bool | None
+    epochs: int | None
     failure_reason: str | None
     is_late: bool
     energy_source: str | None

@@ -103,6 +103,7 @@ def test_a_trial_that_stops_has_succeeded_with_what_it_measured(
         time=2.5,
         energy=100.0,
         converged=converged,
+        epochs=10,
     )
 
 

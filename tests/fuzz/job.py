@@ -106,7 +106,7 @@ class Job:
         if is_late and trial.kind == "Exploration" and self._was_explored_anew(trial):
             trial.kind = "Concurrent"
         trial.status, trial.time, trial.energy = "Succeeded", said["time"], said["energy"]
-        trial.converged = reached and cost <= bound
+        trial.converged, trial.epochs = reached and cost <= bound, said["current_epoch"]
         trial.reason, trial.is_late, trial.energy_source = None, is_late, said.get("energy_source")
         self._learn(trial, cost)
         phrase = "Train succeeded" if reached else f"converge within max_epoch({terms['max_epochs']})"

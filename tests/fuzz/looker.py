@@ -87,4 +87,4 @@ class Looker:
 def known(trial: dict[str, Any]) -> tuple[Any, ...]:
     """Return what the model knows of a trial that is shown."""
     names = ("trial_number", "batch_size", "type", "status", "time", "energy", "converged", "failure_reason")
-    return (*(trial[name] for name in names), trial["is_late"], trial["energy_source"])
+    return (*(trial[name] for name in names), trial["is_late"], trial["energy_source"], trial["epochs"])

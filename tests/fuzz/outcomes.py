@@ -40,6 +40,7 @@ class Trial:
     reason: str | None = None
     is_late: bool = False
     energy_source: str | None = None
+    epochs: int | None = None
 
 
 def row_of(trial: Trial) -> tuple[Any, ...]:
@@ -55,6 +56,7 @@ def row_of(trial: Trial) -> tuple[Any, ...]:
         trial.reason,
         trial.is_late,
         trial.energy_source,
+        trial.epochs,
     )
 
 

@@ -17,7 +17,7 @@ from tests.service.tables import Tables
 
 TRIALS = (
     "SELECT trial_number, batch_size, type, status, time, energy, converged, failure_reason, is_late, "
-    'energy_source FROM "Trial" WHERE job_id = :job_id ORDER BY trial_number'
+    'energy_source, epochs FROM "Trial" WHERE job_id = :job_id ORDER BY trial_number'
 )
 JOB = (
     "SELECT stage, min_cost, min_cost_batch_size, last_trial_number, failures "

@@ -112,6 +112,8 @@ def test_a_served_file_is_found_sound(served: Server) -> None:
             PRUNING,
             "is Dispatched and has a result",
         ),
+        ("UPDATE Trial SET epochs = 9 WHERE trial_number = 3 AND", PRUNING, "is Dispatched and has a result"),
+        ("UPDATE Trial SET epochs = -1 WHERE trial_number = 1 AND", PRUNING, "epochs -1"),
         ("UPDATE Trial SET end_timestamp = NULL WHERE trial_number = 1 AND", PRUNING, "ended at None"),
         ("UPDATE Trial SET start_timestamp = 'noon' WHERE trial_number = 1 AND", PRUNING, "datetime"),
         ("UPDATE Trial SET trial_number = 40 WHERE trial_number = 1 AND", PRUNING, "trial 40 is above it"),
@@ -161,8 +163,11 @@ def test_damage_and_rows_without_a_parent_are_found(file: Path, tmp_path: Path) 
 
     damaged = tmp_path / "damaged.db"
     shutil.copy(file, damaged)
+    with closing(sqlite3.connect(file)) as connection:
+        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ix_Trial_results'")
+        [(size,)] = connection.execute("PRAGMA page_size")
     data = bytearray(damaged.read_bytes())
-    data[-2048:] = b"\xff" * 2048
+    data[page * size - 2048 : page * size] = b"\xff" * 2048
     damaged.write_bytes(data)
     done = check(f"sqlite+aiosqlite:///{damaged}")
     assert done.returncode == 1

@@ -86,6 +86,7 @@ def trials_of(job_id: str, batch_size: int, number: int) -> st.SearchStrategy[Tr
         failure_reason=st.none() | names,
         is_late=st.booleans(),
         energy_source=st.none() | names,
+        epochs=st.none() | positives,
     )
 
 

@@ -50,6 +50,7 @@ def trial_of(job_id: str, number: int) -> Trial:
         failure_reason="OutOfMemoryError" if status is TrialStatus.FAILED else None,
         is_late=number == 8,
         energy_source="nvml" if number % 2 else None,
+        epochs=number if is_result and number > 8 else None,
     )
 
 

@@ -1,0 +1,45 @@
+"""What policy ``frugal`` keeps of a job held against the trials that have shown it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from core.finding import RESTORE, Finding
+from core.kept import Kept, counted_trials
+from core.policies.knowledge import Knowledge, read
+from core.records import Trial, TrialStatus
+
+
+def knowledge_findings(kept: Kept) -> Iterator[Finding]:
+    """Go through what is known of a job, or of a batch size of it, that no trial has shown."""
+    job = kept.job
+    try:
+        known = read(job.knowledge or "")
+    except msgspec.DecodeError as error:
+        yield Finding(job.job_id, None, f"what is known of it cannot be read ({error})", RESTORE)
+        return
+    if list(known.batch_sizes) != sorted(kept.batch_sizes):
+        yield Finding(job.job_id, None, "what is known of it is of other batch sizes", RESTORE)
+    trials = counted_trials(kept)
+    yield from _of_results(job.job_id, known, trials)
+    yield from _of_running(job.job_id, known, trials)
+
+
+def _of_results(job_id: str, known: Knowledge, trials: list[Trial]) -> Iterator[Finding]:
+    shown = Counter(trial.batch_size for trial in trials if trial.status is TrialStatus.SUCCEEDED)
+    for size, seen in known.seen.items():
+        if seen.results > shown[size]:
+            what = f"{seen.results} results are known and its trials have {shown[size]}"
+            yield Finding(job_id, size, what, RESTORE)
+    for size in shown.keys() - known.seen.keys():
+        yield Finding(job_id, size, f"its {shown[size]} results are not known", RESTORE)
+
+
+def _of_running(job_id: str, known: Knowledge, trials: list[Trial]) -> Iterator[Finding]:
+    running = {
+        trial.trial_number: trial.batch_size for trial in trials if trial.status is TrialStatus.DISPATCHED
+    }
+    for number, size in known.running.items():
+        if running.get(number) != size:
+            yield Finding(job_id, size, f"trial {number} is believed to run and does not", RESTORE)
