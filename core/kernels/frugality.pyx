@@ -64,6 +64,7 @@ cdef double PAUSE = 8.0          # trials after a stop in which its batch size i
 cdef double LEAST_AHEAD = 2.0    # epochs in which the best reaches a level by which others are judged
 cdef double SOFTNESS = 0.15
 cdef double PROBES = 1.0
+cdef double CROWDED = 1000.0     # more than logarithms of costs differ
 cdef double BESIDE = 8.0         # trainings that run beside each probe but the first
 cdef double MOST_RUNNING = 4.0   # trainings of one batch size that are counted while they run
 cdef double MEMORY = 50.0        # results of a batch size before the first fade
@@ -198,12 +199,12 @@ cdef int64_t sought(const mind *of, double max_epochs, const unsigned char *usab
         row = of.known + i * BELIEFS_WIDTH
         if not usable[i] or not is_within_reach(of, i, low, high):
             continue
-        if (i < of.default and below > 0) or (i > of.default and beyond > 0):
-            continue  # one at a time on either side
         chance = normal_mass((limit - by.epochs[i]) / sqrt(by.epochs_spread[i * by.m + i]))
         cost = by.rate[i] + min(by.epochs[i], limit) - log(max(chance, 1e-12))
         if row[RUNNING] > 0:  # others may show more
             cost += log(2.0)
+        if (i < of.default and below > 0) or (i > of.default and beyond > 0):
+            cost += CROWDED  # one at a time on either side, while there is the default
         if cost < least:
             least, found = cost, i
     return found

@@ -25,7 +25,7 @@ from core.kernels.twins.stream import generator, row_of
 DEFAULT, SOUGHT, PROBED, SAMPLED = range(4)
 
 HORIZON, LEAST_PRICE, SAMPLE_WIDTH, REACH = 30.0, 0.4, 0.4, 1.0
-LEAST_AHEAD, MOST_RUNNING = 2.0, 4
+LEAST_AHEAD, MOST_RUNNING, BESIDE, CROWDED = 2.0, 4, 8, 1000.0
 WATCHED, SLACK, ALARM, FARTHEST, MOST_SUSPECTS = 4, 1.0, 6.0, 4.0, 16
 TRUSTED, TRUSTED_SIZES = 0.9, 3
 
@@ -140,14 +140,20 @@ class Mind:
         limit = math.log(max_epochs)
         tried = np.flatnonzero((self.known[:, Column.RUNS] > 0) | (usable == 0))
         low, high = min([self.default, *tried]), max([self.default, *tried])
+        running = self.known[:, Column.RUNNING]
+        below, beyond = running[: self.default].any(), running[self.default + 1 :].any()
         costs = {}
         for size in np.flatnonzero(usable).tolist():
             if self.is_within_reach(size, low, high):
-                epochs, running = self.cold.epochs.mean[size], self.known[size, Column.RUNNING]
+                epochs = self.cold.epochs.mean[size]
                 chance = mass_below((limit - epochs) / math.sqrt(self.cold.epochs.spread[size, size]))
-                crowd = min(running, 1) * math.log(2) if size == self.default else 1000 * running
+                is_crowded = below if size < self.default else size > self.default and beyond
                 costs[size] = (
-                    self.cold.rate.mean[size] + min(epochs, limit) - math.log(max(chance, 1e-12)) + crowd
+                    self.cold.rate.mean[size]
+                    + min(epochs, limit)
+                    - math.log(max(chance, 1e-12))
+                    + (math.log(2) if running[size] else 0.0)
+                    + (CROWDED if is_crowded else 0.0)
                 )
         return min(costs, key=lambda size: costs[size])
 
@@ -156,7 +162,10 @@ class Mind:
         leader = self.leader_of(usable)
         won = np.flatnonzero(self.known[:, Column.SUCCESSES])
         each = math.exp(self.believed.mean[leader])
-        found = []
+        running = self.known[:, Column.RUNNING]
+        found: list[Probe] = []
+        if running[self.known[:, Column.SUCCESSES] == 0].sum() > running.sum() // BESIDE:
+            return found
         for size, row in enumerate(self.known):
             may_be = usable[size] and row[Column.SUCCESSES] == 0 and number >= row[Column.RETRY]
             if may_be and self.is_within_reach(size, won[0], won[-1]):
