@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import to_builtins
 
-from benchmarks import access, arithmetic, client, decode, history, http, memory, pages, replicas
+from benchmarks import access, arithmetic, client, deciding, decode, history, http, memory, pages, replicas
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.load import LoadFailed
 from benchmarks.machine import Machine, this_machine
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[Effort], Page]] = {
     "history": history.page,
     "replicas": replicas.page,
     "access": access.page,
+    "policies": deciding.page,
     "client": client.page,
     "kernels": arithmetic.page,
     "json": decode.page,

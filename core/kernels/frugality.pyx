@@ -59,11 +59,10 @@ MOST_SIZES = 64  # batch sizes that are considered at a time
 cdef double HORIZON = 30.0       # trainings over which a saving counts
 cdef double LEAST_PRICE = 0.4    # of a probe that can still be stopped, in trainings of the best
 cdef double SAMPLE_WIDTH = 0.4   # in deviations of the posterior
-cdef double REACH = 1.0          # octaves from what has converged to what is probed
+cdef double REACH = 0.5          # octaves from what has converged to what is probed
 cdef double PAUSE = 8.0          # trials after a stop in which its batch size is not probed again; then twice it
 cdef double LEAST_AHEAD = 2.0    # epochs in which the best reaches a level by which others are judged
 cdef double SOFTNESS = 0.15
-cdef double PROBES = 1.0
 cdef double CROWDED = 1000.0     # more than logarithms of costs differ
 cdef double BESIDE = 8.0         # trainings that run beside each probe but the first
 cdef double MOST_RUNNING = 4.0   # trainings of one batch size that are counted while they run
@@ -415,6 +414,7 @@ cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
 cdef bint take_in(mind *of, const result *seen, int64_t number) noexcept nogil:
     """Learn a result, considered before; where costs have drifted, start anew from the results that show it."""
     cdef double noise = of.cold.noise
+    cdef result *suspect
     cdef result counted
     cdef int64_t i
     if not has_drifted(of, seen):
@@ -423,7 +423,10 @@ cdef bint take_in(mind *of, const result *seen, int64_t number) noexcept nogil:
         return False
     forget(of)
     for i in range(of.watched.count):
-        add(of.known + of.watched.suspects[i].size * BELIEFS_WIDTH, &of.watched.suspects[i], number, noise)
+        suspect = &of.watched.suspects[i]
+        if suspect.ending == BEYOND_BOUND:  # which was that of the costs before
+            suspect.ending, suspect.bound = HOPELESS, log(suspect.epochs + 0.5)
+        add(of.known + suspect.size * BELIEFS_WIDTH, suspect, number, noise)
     of.watched.dearer = of.watched.cheaper = 0.0
     of.watched.count = 0
     return True

@@ -1,14 +1,14 @@
 """What policy ``frugal`` keeps of a job held against the trials that have shown it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from core.finding import RESTORE, Finding
 from core.kept import Kept, counted_trials
 from core.policies.knowledge import Knowledge, read
-from core.records import Trial, TrialStatus
+from core.records import Arm, Trial, TrialStatus
 
 
 def knowledge_findings(kept: Kept) -> Iterator[Finding]:
@@ -22,16 +22,21 @@ def knowledge_findings(kept: Kept) -> Iterator[Finding]:
     if list(known.batch_sizes) != sorted(kept.batch_sizes):
         yield Finding(job.job_id, None, "what is known of it is of other batch sizes", RESTORE)
     trials = counted_trials(kept)
-    yield from _of_results(job.job_id, known, trials)
+    yield from _of_results(job.job_id, known, trials, kept.arms)
     yield from _of_running(job.job_id, known, trials)
 
 
-def _of_results(job_id: str, known: Knowledge, trials: list[Trial]) -> Iterator[Finding]:
+def _of_results(
+    job_id: str, known: Knowledge, trials: list[Trial], arms: Mapping[int, Arm]
+) -> Iterator[Finding]:
     shown = Counter(trial.batch_size for trial in trials if trial.status is TrialStatus.SUCCEEDED)
     for size, seen in known.seen.items():
         if seen.results > shown[size]:
             what = f"{seen.results} results are known and its trials have {shown[size]}"
             yield Finding(job_id, size, what, RESTORE)
+    for size in arms.keys() ^ known.seen.keys():
+        what = "it has an arm and nothing is known of it" if size in arms else "it is known and has no arm"
+        yield Finding(job_id, size, what, RESTORE)
     for size in shown.keys() - known.seen.keys():
         yield Finding(job_id, size, f"its {shown[size]} results are not known", RESTORE)
 

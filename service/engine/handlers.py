@@ -114,6 +114,7 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
         tell_drift(dossier, trial, reported.drift)
     for arm, sums in reported.arms:
         dossier.learn(arm, sums)
+    dossier.believe(reported.believed)
     return reported.verdict
 
 

@@ -102,6 +102,7 @@ def change(dossier: Dossier, command: Change) -> Generator[Need, Any, Altered]:
     dossier.change_terms(changed.job)
     for arm, sums in changed.arms:
         dossier.learn(arm, sums)
+    dossier.believe(changed.believed)
     dossier.happen(Kind.JOB_CHANGED, **terms)
     return Altered(specification_of(changed.job, batch_sizes), terms)
 

@@ -51,7 +51,7 @@ class Counting(ModuleType):
         """Count one less."""
         self.running[ended.trial_number] -= 1
         learnt = yield from zeus.learn(job, ended)
-        return Learnt(learnt.job, learnt.arms, self.drift)
+        return Learnt(learnt.job, learnt.arms, drift=self.drift)
 
     def started_over(self, job: Job) -> Job:
         """Count none any more."""

@@ -54,7 +54,8 @@ class Keeping(ModuleType):
         known = of(job)
         job = noted(learnt.job, running=known["running"] - 1, learnt=[*known["learnt"], ended.curve])
         is_dear = ended.energy is not None and ended.energy > DEAR
-        return Learnt(job, learnt.arms, Drift(ended.batch_size, 1.0, 2.0) if is_dear else None)
+        drift = Drift(ended.batch_size, 1.0, 2.0) if is_dear else None
+        return Learnt(job, learnt.arms, drift=drift)
 
     def started_over(self, job: Job) -> Job:
         """Note it, and that no trial that counts runs."""
