@@ -94,9 +94,9 @@ def test_what_is_chosen_may_be_chosen(lesson: Lesson, number: int, data: st.Data
 
 
 def reaches(positions: Floats, low: int, high: int, size: int) -> bool:
-    """Tell whether a batch size is next to some, or within an octave."""
+    """Tell whether a batch size is next to some, or near."""
     nearest = min(max(size, low), high)
-    return abs(size - nearest) <= 1 or abs(positions[size] - positions[nearest]) <= 1
+    return abs(size - nearest) <= 1 or abs(positions[size] - positions[nearest]) <= twin.REACH
 
 
 @given(lessons(endings=(0,), most_results=20), st.integers(0, 2**32))
