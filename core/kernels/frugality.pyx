@@ -68,6 +68,8 @@ cdef double BESIDE = 8.0         # trainings that run beside each probe but the 
 cdef double MOST_RUNNING = 4.0   # trainings of one batch size that are counted while they run
 cdef double MEMORY = 50.0        # results of a batch size before the first fade
 
+cdef double LEAST_TIME = 1e-300  # seconds: less has no logarithm once it is shared out
+
 cdef double WATCHED = 4.0        # results before those of a batch size are watched
 cdef double SLACK = 1.0          # deviations that are no drift,
 cdef double ALARM = 6.0          # the sum of the rest at which there is one
@@ -316,7 +318,7 @@ cdef bint is_worth_it(
 
 cdef void add(double *row, const result *seen, int64_t number, double noise) noexcept nogil:
     """Add a result to what is known of its batch size."""
-    cdef double missed, rate = log(seen.time / seen.epochs), fading
+    cdef double missed, rate = log(max(seen.time, LEAST_TIME)) - log(seen.epochs), fading
     row[RUNS] += 1
     row[RUN_EPOCHS] += seen.epochs
     row[TIME] += seen.time
@@ -383,7 +385,7 @@ cdef result tamed(const mind *of, const result *seen) noexcept nogil:
     if seen.ending == CONVERGED and of.known[seen.size * BELIEFS_WIDTH + SUCCESSES] >= WATCHED:
         missed = missed_by(of, seen, &deviation)
         if missed > FARTHEST:
-            share = exp((FARTHEST - missed) * deviation)
+            share = exp(max((FARTHEST - missed) * deviation, -500.0))
     return result(seen.size, share * seen.epochs, share * seen.time, share * seen.energy, seen.ending, seen.bound)
 
 

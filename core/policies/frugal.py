@@ -60,13 +60,12 @@ def suggest(job: Job) -> Proposing:
     yield from ()
     known = known_of(job)
     usable = _usable(job, known)
-    thinker = Thinker(job, known)
-    leader = thinker.leader(usable)
+    thinker = Thinker(job, known, usable=usable)
     if job.is_paused:
-        best = leader or (job.default_batch_size if job.default_batch_size in usable else usable[0])
+        best = thinker.leader() or (job.default_batch_size if job.default_batch_size in usable else usable[0])
         why = Rationale(job.stage, Rule.PAUSED, arms=thinker.weighed())
         return Proposal(best, TrialType.CONCURRENT, why, job)
-    choice = thinker.choose(usable)
+    choice = thinker.choose()
     why = Rationale(
         job.stage,
         RULES[choice.rule],
