@@ -224,7 +224,7 @@ def test_a_mirrored_metric_changes_nothing(lesson: Lesson, seed: int) -> None:
             200.0,
         )
         chances = np.array([[stream_of(seed + i)[0] for i in range(n)]])
-        arguments = trainings, trainings, 30, chances, stream_of(seed), 30, lesson.positions
+        arguments = trainings, trainings, 30, chances, stream_of(seed), 30, lesson.positions, None
         told.append(recurring_frugal.play(*arguments, default=lesson.default, beta=2.0, rounds=2))
     assert (told[0][1], told[0][2]) == (told[1][1], told[1][2])
     first, second = (trainings[0, : count[0]] for trainings, count, _ in told)
