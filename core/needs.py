@@ -15,9 +15,15 @@ from core.history import History
 from core.records import Arm, Job, Posterior, Specification, Terms, Trial
 from core.sums import Sums
 
+MOST_TRIALS = 200
+"""Of a job that another one begins with."""
+
 
 class Precedent(Struct, frozen=True):
-    """A job that another one begins with: its newest results since its reset, ascending by trial number."""
+    """A job that another one begins with: its newest results since its reset, ascending by trial number.
+
+    They are at most ``MOST_TRIALS``.
+    """
 
     job: Job
     trials: Sequence[Trial]

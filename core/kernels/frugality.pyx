@@ -461,7 +461,7 @@ cdef class Mind:
         const double[::1] positions,
         int64_t default,
         double[:, ::1] known,
-        double[::1] watched,
+        const double[::1] watched,
         const double[:, ::1] suspects,
         double energy_weight,
         double time_weight,

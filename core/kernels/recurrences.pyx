@@ -31,10 +31,11 @@ cdef packed struct trial:
     double time
     double energy
     int64_t converged
+    int64_t said       # the epoch that was reported last, 0 where none was
 
 TRIAL = np.dtype(
     [("recurrence", np.int64), ("size", np.int64), ("epochs", np.int64), ("time", np.float64),
-     ("energy", np.float64), ("converged", np.int64)]
+     ("energy", np.float64), ("converged", np.int64), ("said", np.int64)]
 )
 
 
@@ -121,7 +122,7 @@ cdef bint train(
         said.epoch = trained.max_epochs if said.is_last and not said.is_reached else epoch
         said.time, said.energy = told.time, told.energy
         verdict = decides.judge(job, &said)
-    told.size, told.epochs, told.converged = size, epoch, verdict == CONVERGED
+    told.size, told.epochs, told.converged, told.said = size, epoch, verdict == CONVERGED, said.epoch
     decides.learn(job, &said, verdict == CONVERGED)
     return verdict == CONVERGED
 

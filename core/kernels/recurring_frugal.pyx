@@ -8,7 +8,7 @@ import numpy as np
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint64_t
 
-from core.kernels.beliefs cimport BOUND, FAILURES, RUNNING, SUCCESSES, WIDTH
+from core.kernels.beliefs cimport BOUND, FAILURES, IS_INHERITED, RUNNING, SUCCESSES, WIDTH
 from core.kernels.frugality cimport (
     BEYOND_BOUND,
     CONVERGED as HAS_CONVERGED,
@@ -39,6 +39,9 @@ from core.kernels.stream cimport pcg64_stream
 
 from core.kernels.frugality import MOST_SIZES
 
+cdef enum:
+    COLUMNS = WIDTH - IS_INHERITED  # of what is inherited
+
 # A job as it stands; pointers are to scratch of the size of its batch sizes.
 cdef struct job_state:
     mind of
@@ -52,6 +55,7 @@ cdef struct job_state:
     pcg64_stream stream
     double *samples
     unsigned char *usable
+    const double *inherited  # of the next job, NULL where nothing is
     # Of each batch size the levels that a training had reached after every epoch, of the first that converged.
     double *curves
     int64_t *lengths
@@ -74,6 +78,11 @@ cdef void begin(void *state, const pcg64_stream *stream) noexcept nogil:
             job.of.known[i * WIDTH + j] = 0.0
         job.of.known[i * WIDTH + BOUND] = -INFINITY
         job.lengths[i] = 0
+    if job.inherited != NULL:
+        for i in range(job.of.n):
+            for j in range(COLUMNS):
+                job.of.known[i * WIDTH + IS_INHERITED + j] = job.inherited[i * COLUMNS + j]
+        job.inherited += job.of.n * COLUMNS
 
 
 cdef void consider_anew(job_state *job) noexcept nogil:
@@ -175,6 +184,7 @@ def play(
     const uint64_t[:, ::1] streams,
     int64_t recurrences,
     const double[::1] positions,
+    inherited,
     *,
     int64_t default,
     double beta,
@@ -190,6 +200,8 @@ def play(
         streams: As there.
         recurrences: As there.
         positions: float64 (k), the base-2 logarithms of the batch sizes, ascending.
+        inherited: float64 (s, k, 5), what each job has inherited of each batch size: whether anything, seconds
+            and joules an epoch, the logarithm of epochs, the variance of what was seen; None where nothing is.
         default: As there.
         beta: At how many times the cost of the best trainings are stopped, > 0, infinite for never.
         rounds: How often a batch size is tried before none is left, where nothing ever converges; at least 1.
@@ -207,6 +219,15 @@ def play(
         raise ValueError(f"positions must have an element a batch size, of which there are 1 to {MOST_SIZES}")
     if rounds < 1 or not beta > 0:
         raise ValueError("rounds must be at least 1, beta above 0")
+    cdef const double[:, :, ::1] beginnings
+    cdef job_state job
+    job.inherited = NULL
+    if inherited is not None:
+        beginnings = inherited
+        if (beginnings.shape[0], beginnings.shape[1], beginnings.shape[2]) != (streams.shape[0], n, COLUMNS):
+            raise ValueError(f"inherited must have a row a job and batch size, of {COLUMNS} columns")
+        if beginnings.shape[0] > 0:
+            job.inherited = &beginnings[0, 0, 0]
     room_array, known_array = np.empty(room_of_mind(n)), np.empty((n, WIDTH))
     curves_array, levels_array = np.empty((n, epochs + 1)), np.empty(epochs + 1)
     samples_array, usable_array = np.empty(n), np.ones(n, dtype=np.uint8)
@@ -215,7 +236,6 @@ def play(
     cdef double[:, ::1] known = known_array, curves = curves_array
     cdef unsigned char[::1] usable = usable_array
     cdef int64_t[::1] lengths = lengths_array
-    cdef job_state job
     furnish(&job.of, n, default, &positions[0], &room[0])
     job.of.known = &known[0, 0]
     job.of.energy_weight, job.of.time_weight = before.read.energy_weight, before.read.time_weight

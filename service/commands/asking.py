@@ -38,12 +38,12 @@ class Asked:
 
     def __init__(self, service: Service, job_id: str) -> None:
         self._service = service
-        self._job_id = job_id
+        self.job_id = job_id
 
     def suggest(self) -> Dispatched:
         """Return a new trial."""
         try:
-            said = self._service.ask("GET", "/jobs/batch_size", _Suggested, {"job_id": self._job_id})
+            said = self._service.ask("GET", "/jobs/batch_size", _Suggested, {"job_id": self.job_id})
         except Failed as error:
             if error.exit_code == Exit.REFUSED:
                 raise NoBatchSizeLeft(error.message) from error
@@ -69,17 +69,20 @@ class Asked:
         self._service.ask("PATCH", "/trials", object, body=self._body(trial))
 
     def _body(self, trial: Dispatched) -> dict[str, Any]:
-        return {"job_id": self._job_id, **trial._asdict()}
+        return {"job_id": self.job_id, **trial._asdict()}
 
 
 def asking(
     service: Service, *, is_kept: bool
-) -> Callable[[Scenario, Policy, int], AbstractContextManager[Asked]]:
+) -> Callable[[Scenario, Policy, int, str | None], AbstractContextManager[Asked]]:
     """Return what registers a job with a service, and deletes it afterwards unless it is to be kept."""
 
     @contextmanager
-    def asked(scenario: Scenario, policy: Policy, seed: int) -> Iterator[Asked]:
-        registered = service.ask("POST", "/jobs", _Registered, body=_specification(scenario, policy, seed))
+    def asked(scenario: Scenario, policy: Policy, seed: int, begins_with: str | None) -> Iterator[Asked]:
+        body = _specification(scenario, policy, seed)
+        if begins_with is not None:
+            body["warm_start_from"] = begins_with
+        registered = service.ask("POST", "/jobs", _Registered, body=body)
         try:
             yield Asked(service, registered.job_id)
         finally:

@@ -1,25 +1,22 @@
 """What is compared: policies of the service, and what people do without it."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.kernels import recurring_frugal, recurring_grid, recurring_zeus, stream
-from core.kernels.recurrences import TRIAL, Trainings
+from core.kernels.recurrences import TRIAL
+from core.needs import Precedent
 from core.records import Policy
-from core.streams import seeded
+from service.simulation import bulk
+from service.simulation.beginnings import EARLIER, precedent_in_memory, precedent_of, source_of
+from service.simulation.bulk import Jobs, Stories
 from service.simulation.deciders import InMemory, Search
 from service.simulation.recurrences import Decider, Story, story_of
 from service.simulation.scenarios import Scenario, steady
-from service.simulation.trainings import chances, read
-
-BEYOND = -2
-"""How a kernel says that it does not play a job."""
+from service.simulation.trainings import chances
 
 
 class Contender(StrEnum):
@@ -27,6 +24,7 @@ class Contender(StrEnum):
 
     ``default`` always takes the default batch size, ``oracle`` the one that is best on average, ``grid`` each
     one once in ascending order and from then on the cheapest of those; none of the three stops early.
+    ``frugal-warm`` is policy ``frugal`` of a job that begins with what another one has shown.
     """
 
     DEFAULT = "default"
@@ -34,28 +32,28 @@ class Contender(StrEnum):
     GRID = "grid"
     ZEUS = "zeus"
     FRUGAL = "frugal"
+    FRUGAL_WARM = "frugal-warm"
 
 
-POLICIES = {Contender.ZEUS: Policy.ZEUS, Contender.FRUGAL: Policy.FRUGAL}
+POLICIES = {
+    Contender.ZEUS: Policy.ZEUS,
+    Contender.FRUGAL: Policy.FRUGAL,
+    Contender.FRUGAL_WARM: Policy.FRUGAL,
+}
 """Those that the service decides for."""
 
-Told = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]
-"""What a kernel returns: see ``core.kernels.recurring_zeus.play``."""
+
+class Remote(Decider, Protocol):
+    """A service that decides for a job of a name."""
+
+    @property
+    def job_id(self) -> str:
+        """How the service calls the job."""
 
 
-class World(NamedTuple):
-    """What every kernel plays in: its arguments there."""
-
-    before: Trainings
-    after: Trainings
-    change: int
-    chances: NDArray[np.uint64]
-    streams: NDArray[np.uint64]
-    recurrences: int
-
-
-Remotely = Callable[[Scenario, Policy, int], AbstractContextManager[Decider]]
-"""Who decides instead of core: for a scenario, under a policy, for the job of a seed."""
+Remotely = Callable[[Scenario, Policy, int, str | None], AbstractContextManager[Remote]]
+"""Who decides instead of core: for a scenario, under a policy, for the job of a seed, which begins with what
+a job of a name has shown, or with nothing."""
 
 
 def stories(
@@ -67,7 +65,7 @@ def stories(
         OpeningError: A run has no cost.
     """
     if contender in POLICIES and remotely is not None:
-        return _asked(POLICIES[contender], scenario, seeds, remotely)
+        return _asked(contender, scenario, seeds, remotely)
     if contender is not Contender.ORACLE:
         return _played(contender, scenario, seeds)
     # It knows when the costs change: then it takes another batch size, whose trainings are others anyway.
@@ -78,28 +76,65 @@ def stories(
     return [_joined(of_seed, scenario) for of_seed in zip(*parts, strict=True)]
 
 
-def _asked(policy: Policy, scenario: Scenario, seeds: Sequence[int], remotely: Remotely) -> list[Story]:
-    told = []
+def _asked(contender: Contender, scenario: Scenario, seeds: Sequence[int], remotely: Remotely) -> list[Story]:
+    told, policy = [], POLICIES[contender]
     for seed, row in zip(seeds, chances(scenario.before, seeds), strict=True):
-        with remotely(scenario, policy, seed) as decider:
+        with ExitStack() as jobs:
+            begins_with = None
+            if contender is Contender.FRUGAL_WARM:
+                source, earlier = source_of(scenario), seed + EARLIER
+                first = jobs.enter_context(remotely(source, policy, earlier, None))
+                story_of(first, source, chances(source.before, [earlier])[0])
+                begins_with = first.job_id
+            decider = jobs.enter_context(remotely(scenario, policy, seed, begins_with))
             told.append(story_of(decider, scenario, row))
     return told
 
 
 def _played(contender: Contender, scenario: Scenario, seeds: Sequence[int]) -> list[Story]:
-    drawn = chances(scenario.before, seeds)
-    is_simple = scenario.concurrency == 1 and scenario.before.failures == 0
-    told = _in_bulk(contender, scenario, seeds, drawn) if is_simple and contender in KERNELS else {}
+    jobs = Jobs(scenario, seeds, chances(scenario.before, seeds))
+    begin_with = precedents(scenario, seeds) if contender is Contender.FRUGAL_WARM else None
+    known: Sequence[Precedent | None] = begin_with or [None for _ in seeds]
+    told = _in_bulk(contender, jobs, begin_with)
     return [
-        told.get(seed) or story_of(decider_of(contender, scenario, seed), scenario, row)
-        for seed, row in zip(seeds, drawn, strict=True)
+        story or story_of(_decider(contender, scenario, seed, begins_with), scenario, row)
+        for seed, row, story, begins_with in zip(seeds, jobs.chances, told, known, strict=True)
     ]
+
+
+def _in_bulk(contender: Contender, jobs: Jobs, begin_with: Sequence[Precedent] | None) -> Stories:
+    if contender is Contender.ZEUS:
+        return bulk.zeus(jobs)
+    if contender in POLICIES:
+        return bulk.frugal(jobs, begin_with)
+    return bulk.search(jobs, _searched(contender, jobs.scenario))
+
+
+def precedents(scenario: Scenario, seeds: Sequence[int]) -> list[Precedent]:
+    """Let the jobs recur that those of the seeds begin with, cold, and return what each has shown."""
+    source, earlier = source_of(scenario), [seed + EARLIER for seed in seeds]
+    jobs = Jobs(source, earlier, chances(source.before, earlier))
+    found = []
+    for seed, row, story in zip(earlier, jobs.chances, bulk.frugal(jobs), strict=True):
+        if story is not None:
+            found.append(precedent_of(source, seed, story))
+            continue
+        decider = InMemory(source, Policy.FRUGAL, seed)
+        story_of(decider, source, row)
+        found.append(precedent_in_memory(decider))
+    return found
 
 
 def decider_of(contender: Contender, scenario: Scenario, seed: int) -> Decider:
     """Return who decides for a job of a seed."""
+    is_warm = contender is Contender.FRUGAL_WARM
+    return _decider(contender, scenario, seed, precedents(scenario, [seed])[0] if is_warm else None)
+
+
+def _decider(contender: Contender, scenario: Scenario, seed: int, begins_with: Precedent | None) -> Decider:
     if contender in POLICIES:
-        return InMemory(scenario, POLICIES[contender], seed)
+        known = () if begins_with is None else (begins_with,)
+        return InMemory(scenario, POLICIES[contender], seed, known)
     return Search(scenario.before, _searched(contender, scenario), scenario.terms.eta_knob)
 
 
@@ -110,64 +145,6 @@ def _searched(contender: Contender, scenario: Scenario) -> list[int]:
         return workload.batch_sizes
     is_default = contender is Contender.DEFAULT
     return [workload.default_batch_size if is_default else workload.best_batch_size(scenario.terms.eta_knob)]
-
-
-def _in_bulk(
-    contender: Contender, scenario: Scenario, seeds: Sequence[int], drawn: NDArray[np.uint64]
-) -> dict[int, Story]:
-    """Let jobs recur in a kernel; those that need more than it plays are left out."""
-    eta = scenario.terms.eta_knob
-    before = read(scenario.before, eta)
-    after = before if scenario.after is scenario.before else read(scenario.after, eta)
-    streams = stream.decode([seeded(seed) for seed in seeds])
-    world = World(before, after, scenario.change, drawn, streams, scenario.recurrences)
-    trainings, counts, endings = KERNELS[contender](world, contender, scenario)
-    return {
-        seed: Story(row[:count], ending != 0)
-        for seed, row, count, ending in zip(seeds, trainings, counts.tolist(), endings.tolist(), strict=True)
-        if ending != BEYOND
-    }
-
-
-def _zeus(world: World, _: Contender, scenario: Scenario) -> Told:
-    terms = scenario.terms
-    return recurring_zeus.play(
-        *world,
-        default=scenario.before.batch_sizes.index(scenario.before.default_batch_size),
-        beta=math.inf if terms.beta_knob is None else terms.beta_knob,
-        rounds=terms.num_pruning_rounds,
-        explorations=terms.mab_num_explorations,
-        window=terms.window_size,
-        prior_mean=terms.mab_prior_mean,
-        prior_precision=terms.mab_prior_precision,
-    )
-
-
-def _frugal(world: World, _: Contender, scenario: Scenario) -> Told:
-    terms, sizes = scenario.terms, scenario.before.batch_sizes
-    return recurring_frugal.play(
-        *world,
-        np.log2(np.array(sizes, dtype=np.float64)),
-        default=sizes.index(scenario.before.default_batch_size),
-        beta=math.inf if terms.beta_knob is None else terms.beta_knob,
-        rounds=max(terms.num_pruning_rounds, 1),
-    )
-
-
-def _search(world: World, contender: Contender, scenario: Scenario) -> Told:
-    sizes = scenario.before.batch_sizes
-    searched = [sizes.index(size) for size in _searched(contender, scenario)]
-    return recurring_grid.play(*world, np.array(searched))
-
-
-KERNELS: Mapping[Contender, Callable[[World, Contender, Scenario], Told]] = {
-    Contender.DEFAULT: _search,
-    Contender.ORACLE: _search,
-    Contender.GRID: _search,
-    Contender.ZEUS: _zeus,
-    Contender.FRUGAL: _frugal,
-}
-"""What plays many seeds at once; who is not here is played job by job."""
 
 
 def _joined(parts: Sequence[Story], scenario: Scenario) -> Story:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from core.errors import CostOutOfRange, NoBatchSizeLeft
+from core.needs import Precedent
 from core.records import Job, Policy, Stage
 from core.streams import seeded
 from service.errors import OpeningError
@@ -16,26 +17,28 @@ from service.simulation.workloads import Workload
 class InMemory:
     """Core, with what a service would keep in its database."""
 
-    def __init__(self, scenario: Scenario, policy: Policy, seed: int) -> None:
+    def __init__(
+        self, scenario: Scenario, policy: Policy, seed: int, precedents: Sequence[Precedent] = ()
+    ) -> None:
         self._title = scenario.title
-        self._pipeline = Pipeline(job_of(scenario, policy, seed), scenario.before.batch_sizes)
+        self.pipeline = Pipeline(job_of(scenario, policy, seed), scenario.before.batch_sizes, precedents)
 
     def suggest(self) -> Dispatched:
         """Return a new trial; see ``recurrences.Decider``."""
-        trial = self._pipeline.suggest()
+        trial = self.pipeline.suggest()
         return Dispatched(trial.batch_size, trial.trial_number)
 
     def report(self, trial: Dispatched, epoch: Epoch) -> Decision:
         """Take a report."""
         try:
-            verdict = self._pipeline.report(trial.trial_number, epoch)
+            verdict = self.pipeline.report(trial.trial_number, epoch)
         except CostOutOfRange as error:
             raise OpeningError(f"a run of {self._title} cannot be costed: {error}") from error
         return Decision(verdict.stop_train, verdict.converged)
 
     def lose(self, trial: Dispatched) -> None:
         """Let a trial end without a result."""
-        self._pipeline.lose(trial.trial_number)
+        self.pipeline.lose(trial.trial_number)
 
 
 class Search:

@@ -98,7 +98,10 @@ def story_of(decider: Decider, scenario: Scenario, chances: NDArray[np.uint64]) 
                 heappush(due, (now + training.run.epoch_time, next(order), number + 1, training))
                 continue
             size = index[training.trial.batch_size]
-            rows.append((training.recurrence, size, number, epoch.time, epoch.energy, decision.converged))
+            said = 0 if number == training.fatal else epoch.number
+            rows.append(
+                (training.recurrence, size, number, epoch.time, epoch.energy, decision.converged, said)
+            )
             if decision.converged and (following := next(recurrences, None)) is not None:
                 begin(now, following, 0)
             elif not decision.converged and training.tries + 1 < MOST_TRIES:

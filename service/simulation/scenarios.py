@@ -29,7 +29,8 @@ class Terms(Struct, frozen=True):
 class Scenario(Struct, frozen=True, kw_only=True):
     """A workload that recurs, up to ``concurrency`` trainings at a time.
 
-    From recurrence ``change`` on (from 0) its trainings are those of ``after``.
+    From recurrence ``change`` on (from 0) its trainings are those of ``after``. ``earlier`` is what the jobs
+    train that others begin with, None for one that is made up.
     """
 
     before: Workload
@@ -38,6 +39,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     recurrences: int
     concurrency: int = 1
     terms: Terms = Terms()
+    earlier: Workload | None = None
 
     @property
     def title(self) -> str:

@@ -1,5 +1,7 @@
 """Where the workloads of a simulation come from, and what is made of them."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -43,25 +45,48 @@ def scenarios_of(source: Source, conditions: Conditions) -> tuple[list[Scenario]
         OpeningError: There is nothing, or it cannot be read, or does not say enough.
     """
     workloads, passed_over = _recorded(source)
+    earlier = on_other_gpus(workloads)
     for family in source.families:
         workloads += synthetic(family, source.family_seed, source.number, source.trouble)
     if not workloads:
         raise OpeningError("nothing is simulated; name a file or a folder of runs, or --synthetic valley")
-    return [scenario_of(workload, conditions) for workload in workloads], passed_over
+    return [
+        scenario_of(workload, conditions, earlier.get(workload.title)) for workload in workloads
+    ], passed_over
 
 
-def scenario_of(workload: Workload, conditions: Conditions) -> Scenario:
-    """Return a workload under conditions.
+def on_other_gpus(workloads: Sequence[Workload]) -> dict[str, Workload]:
+    """Return by their titles those that are there on another GPU too, each as the next GPU has it."""
+    by_name: dict[str, list[Workload]] = defaultdict(list)
+    for workload in workloads:
+        by_name[workload.name].append(workload)
+    return {
+        workload.title: alike[(place + 1) % len(alike)]
+        for alike in by_name.values()
+        for place, workload in enumerate(alike)
+        if len(alike) > 1
+    }
+
+
+def scenario_of(workload: Workload, conditions: Conditions, earlier: Workload | None = None) -> Scenario:
+    """Return a workload under conditions; ``earlier`` is what jobs train that others begin with.
 
     Raises:
         OpeningError: Its costs cannot move as they should.
     """
-    noise = workload.noise if conditions.noise is None else conditions.noise
-    workload = replace(workload, noise=noise, failures=conditions.failures)
-    scenario = steady(workload, conditions.recurrences, conditions.concurrency, conditions.terms)
+    scenario = steady(
+        _troubled(workload, conditions), conditions.recurrences, conditions.concurrency, conditions.terms
+    )
+    if earlier is not None:
+        scenario = replace(scenario, earlier=_troubled(earlier, conditions))
     return (
         drifting(scenario, conditions.drift, conditions.dearer) if conditions.drift is not None else scenario
     )
+
+
+def _troubled(workload: Workload, conditions: Conditions) -> Workload:
+    noise = workload.noise if conditions.noise is None else conditions.noise
+    return replace(workload, noise=noise, failures=conditions.failures)
 
 
 def _recorded(source: Source) -> tuple[list[Workload], list[str]]:

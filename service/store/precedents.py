@@ -3,14 +3,12 @@
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from core.needs import Precedent, Precedents
+from core.needs import MOST_TRIALS, Precedent, Precedents
 from core.records import LIKE_IT, Job, Trial
 from service.store import schema
 from service.store.queries import columns
 
 MOST_JOBS = 8
-MOST_TRIALS = 200
-"""Of each: the newest."""
 
 _job, _trial = schema.job, schema.trial
 

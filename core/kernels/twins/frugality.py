@@ -19,12 +19,12 @@ from core.kernels.twins.beliefs import (
     improvement,
     mass_below,
 )
-from core.kernels.twins.results import CONVERGED, Result, add
+from core.kernels.twins.results import CONVERGED, Result, add, unbounded
 from core.kernels.twins.stream import generator, row_of
 
 DEFAULT, SOUGHT, PROBED, SAMPLED = range(4)
 
-HORIZON, LEAST_PRICE, SAMPLE_WIDTH, REACH = 30.0, 0.4, 0.4, 1.0
+HORIZON, LEAST_PRICE, SAMPLE_WIDTH, REACH = 30.0, 0.4, 0.4, 0.5
 LEAST_AHEAD, MOST_RUNNING, BESIDE, CROWDED = 2.0, 4, 8, 1000.0
 WATCHED, SLACK, ALARM, FARTHEST, MOST_SUSPECTS = 4, 1.0, 6.0, 4.0, 16
 TRUSTED, TRUSTED_SIZES = 0.9, 3
@@ -109,7 +109,7 @@ class Mind:
         return np.column_stack([self.believed.mean, np.diag(self.believed.spread)])[:n]
 
     def is_within_reach(self, size: int, low: int, high: int) -> bool:
-        """Tell whether a batch size is next to those from low to high, among them, or an octave off."""
+        """Tell whether a batch size is next to those from low to high, among them, or near."""
         nearest = low if size < low else min(size, high)
         return abs(size - nearest) <= 1 or abs(self.positions[size] - self.positions[nearest]) <= REACH
 
@@ -229,7 +229,7 @@ class Mind:
             self.known[:, Column.RUNNING + 1 :] = 0
             self.known[:, Column.BOUND] = -np.inf
             for suspect in self._suspects:
-                add(self.known[suspect.size], suspect, number, noise)
+                add(self.known[suspect.size], unbounded(suspect), number, noise)
             self.dearer = self.cheaper = 0.0
             self._suspects = []
         else:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from core.kernels.twins.beliefs import Column, Floats
 
-CONVERGED, HOPELESS = 0, 3
+CONVERGED, BEYOND_BOUND, HOPELESS = 0, 1, 3
 PAUSE, MEMORY, WIDEST = 8, 50.0, 9.0
 FADING_EPOCHS = [
     Column.SUCCESSES,
@@ -26,6 +26,13 @@ class Result(NamedTuple):
     energy: float
     ending: int
     bound: float
+
+
+def unbounded(result: Result) -> Result:
+    """Return a result that was stopped at a bound as one that was just stopped: it holds no more."""
+    if result.ending != BEYOND_BOUND:
+        return result
+    return result._replace(ending=HOPELESS, bound=math.log(result.epochs + 0.5))
 
 
 def scatter(row: Floats, count: Column, mean: Column, squares: Column, value: float, noise: float) -> None:

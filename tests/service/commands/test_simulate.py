@@ -131,8 +131,9 @@ def test_a_folder_of_traces_is_an_input_and_policies_rest_near_the_best(run: Run
         assert len(results["zeus"]["regrets"]) == 100
         assert results["zeus"]["regrets"][-1] == pytest.approx(regret["value"])
     [zeus] = [each for each in total["total"] if each["policy"] == "zeus"]
+    summed = [result for each in outcomes for result in each["policies"] if result["policy"] == "zeus"]
     assert zeus["regret"]["value"] == pytest.approx(
-        sum(result["regret"]["value"] for each in outcomes for result in each["policies"][-1:]), rel=1e-9
+        sum(result["regret"]["value"] for result in summed), rel=1e-9
     )
     assert zeus["against"]["default"]["energy"]["high"] < 1
     table = run("simulate", folder, "--seeds", "2", "--recurrences", "5", "--policy", "zeus")
@@ -178,7 +179,8 @@ def test_whom_one_names_is_played_and_nobody_else(run: Run) -> None:
 
 
 def test_nothing_depends_on_how_many_compute(run: Run, program: Run) -> None:
-    flags = ("simulate", *SMALL, "--seeds", "120", "--concurrency", "2", "--json")
+    few = ("--policy", "zeus", "--policy", "frugal", "--policy", "default")
+    flags = ("simulate", *SMALL, *few, "--seeds", "60", "--concurrency", "2", "--json")
     alone = run(*flags, "--workers", "1")
     assert outcomes_of(program(*flags, "--workers", "2")) == outcomes_of(alone)
 
@@ -214,16 +216,19 @@ def test_a_scheduler_that_does_not_answer_is_named(run: Run, monkeypatch: pytest
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in done.err
 
 
+@pytest.mark.parametrize("policy", ["zeus", "frugal", "frugal-warm"])
 @pytest.mark.parametrize("conditions", [(), ("--concurrency", "3", "--failures", "0.2", "--drift", "8")])
-def test_a_service_decides_as_core_does(run: Run, server: Server, conditions: tuple[str, ...]) -> None:
+def test_a_service_decides_as_core_does(
+    run: Run, server: Server, conditions: tuple[str, ...], policy: str
+) -> None:
     few = ("--synthetic", "valley", "--workloads", "1", "--recurrences", "12", "--seeds", "2")
-    flags = ("simulate", *few, "--policy", "zeus", "--json", *conditions)
+    flags = ("simulate", *few, "--policy", policy, "--json", *conditions)
     asked = run(*flags, "--url", server.url)
     assert outcomes_of(asked) == outcomes_of(run(*flags))
     assert jobs_of(server) == []
     assert run(*flags, "--url", server.url, "--keep").code == 0
     kept = jobs_of(server)
-    assert len(kept) == 2
+    assert len(kept) == (4 if policy == "frugal-warm" else 2)  # with those that they begin with
     for job_id in kept:
         httpx.delete(f"{server.url}/jobs", params={"job_id": job_id}, trust_env=False).raise_for_status()
 

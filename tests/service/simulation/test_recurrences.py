@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,79 +12,12 @@ from msgspec.structs import replace
 
 from core.kernels import recurrences, recurring_grid, recurring_zeus
 from core.kernels.twins.stream import generator
-from service.simulation.contenders import Contender, decider_of, stories
+from service.simulation.contenders import Contender, stories
 from service.simulation.families import Family, Trouble, synthetic
-from service.simulation.recurrences import Story, story_of
 from service.simulation.scenarios import Scenario, Terms, drifting, steady
 from service.simulation.trainings import chances, drawn, read
 from service.simulation.workloads import Goal, Run, Workload
-
-SIZES = [8, 16, 24, 32, 64]
-# Few values, so that costs are equal now and then.
-quantities = st.sampled_from([1.0, 1.5, 2.0]) | st.floats(0.1, 100)
-
-
-@st.composite
-def workloads(draw: st.DrawFn, sizes: list[int] | None = None) -> Workload:
-    """Draw a workload, some of whose batch sizes never or only sometimes reach the target."""
-    goal = Goal(0.5, draw(st.integers(1, 12)), higher_is_better=draw(st.booleans()))
-    best = max if goal.higher_is_better else min
-    levels = st.lists(st.sampled_from([0.2, 0.4, 0.5, 0.6]), min_size=1, max_size=goal.max_epochs)
-    curves = levels.map(lambda seen: tuple(accumulate(seen, best)))
-    runs = st.lists(st.builds(Run, quantities, quantities, curves), min_size=1, max_size=3)
-    if sizes is None:
-        sizes = sorted(draw(st.sets(st.sampled_from(SIZES), min_size=1)))
-    return Workload(
-        name="any",
-        goal=goal,
-        default_batch_size=draw(st.sampled_from(sizes)),
-        max_power=draw(st.floats(1, 500)),
-        noise=draw(st.sampled_from([0.0, 0.1])),
-        runs={size: draw(runs) for size in sizes},
-    )
-
-
-terms = st.builds(
-    Terms,
-    eta_knob=st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1),
-    beta_knob=st.none() | st.floats(0.5, 4),
-    num_pruning_rounds=st.integers(0, 3),
-    window_size=st.integers(-1, 4),
-    mab_num_explorations=st.integers(0, 3),
-    mab_prior_mean=st.floats(-1e3, 1e3),
-    mab_prior_precision=st.sampled_from([1e-6, 1.0]),
-)
-
-
-@st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
-    """Draw a workload that may become another one."""
-    before = draw(workloads())
-    scenario = steady(before, draw(st.integers(0, 40)), 1, draw(terms))
-    if draw(st.booleans()):
-        return scenario
-    after = replace(
-        draw(workloads(before.batch_sizes)),
-        goal=before.goal,
-        max_power=before.max_power,
-        default_batch_size=before.default_batch_size,
-    )
-    cut = {
-        size: tuple(replace(run, curve=run.curve[: before.goal.max_epochs]) for run in runs)
-        for size, runs in after.runs.items()
-    }
-    return replace(scenario, after=replace(after, runs=cut), change=draw(st.integers(0, 40)))
-
-
-def in_python(contender: Contender, scenario: Scenario, seed: int) -> Story:
-    """Play a job without the kernels."""
-    [row] = chances(scenario.before, [seed])
-    return story_of(decider_of(contender, scenario, seed), scenario, row)
-
-
-def same(told: Story, other: Story) -> bool:
-    """Tell whether two stories are equal to the last bit."""
-    return told.is_stuck == other.is_stuck and told.trainings.tobytes() == other.trainings.tobytes()
+from tests.service.simulation.drawing import in_python, same, scenarios
 
 
 @settings(max_examples=150, deadline=None)
