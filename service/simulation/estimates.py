@@ -1,4 +1,4 @@
-"""Means and ratios over seeds, with 95 % confidence intervals."""
+"""Means and ratios over seeds, with 95 % confidence intervals by Student's t."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Moments(NamedTuple):
         """Return half of the interval of each mean, None of fewer than two rows."""
         if self.rows < 2:  # noqa: PLR2004  (one says nothing of the others)
             return None
-        return np.asarray(Z * np.sqrt(self.squares / (self.rows - 1) / self.rows))
+        return np.asarray(quantile(self.rows - 1) * np.sqrt(self.squares / (self.rows - 1) / self.rows))
 
 
 def moments(rows: Numbers) -> Moments:
@@ -43,6 +43,24 @@ def pooled(parts: Sequence[Moments]) -> Moments:
     together = np.asarray(sum(part.rows * part.mean for part in parts)) / max(rows, 1)
     squares = sum(part.squares + part.rows * (part.mean - together) ** 2 for part in parts)
     return Moments(rows, together, np.asarray(squares))
+
+
+def quantile(freedom: int) -> float:
+    """Return the value that Student's t exceeds with a probability of 2.5 %, to 0.2 %.
+
+    Source: M. Abramowitz, I. A. Stegun, "Handbook of Mathematical Functions", 26.7.5; the first two exactly.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * 0.475)
+    if freedom == 2:  # noqa: PLR2004
+        return 0.95 * math.sqrt(2 / (1 - 0.95**2))
+    terms = (
+        (Z**3 + Z) / 4,
+        (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
+        (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
+        (79 * Z**9 + 776 * Z**7 + 1482 * Z**5 - 1920 * Z**3 - 945 * Z) / 92_160,
+    )
+    return Z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 class Estimate(Struct, frozen=True):
