@@ -79,6 +79,12 @@ class Thinker:
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 6)
 
+    @property
+    def is_believable(self) -> bool:
+        """Whether what is known makes costs, and variances of them."""
+        costs = self._mind.costs()
+        return bool(np.isfinite(costs).all() and (costs[:, 1] > 0).all())
+
     def leader(self) -> int | None:
         """Return the batch size that has converged and is believed to cost the least, of those usable."""
         costs = self._mind.costs()[:, 0]

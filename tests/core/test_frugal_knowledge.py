@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from core.errors import KnowledgeUnreadable, NoBatchSizeLeft
 from core.kernels.frugality import MOST_SIZES, SUSPECTS
-from core.policies.knowledge import Knowledge, Seen, Suspect, considered, read, write
+from core.policies.knowledge import Inherited, Knowledge, Leader, Seen, Suspect, considered, read, write
 from core.rationale import Rule
 from core.records import Failures
 from core.streams import seeded
@@ -192,6 +192,13 @@ def test_the_same_seed_and_the_same_reports_give_the_same_decisions(make_frugal:
         ({"running": {4: 8}}, "trial 4 is believed to run"),
         ({"seen": {}}, "it has an arm and nothing is known of it"),
         ({"seen": {8: Seen(results=2), 32: Seen(results=9)}}, "9 results are known"),
+        ({"leader": None}, "nothing is said to be the best"),
+        ({"leader": Leader(8, 100.0)}, "8 is said to be the best"),
+        ({"curves": {7: [(1, 0.5)]}}, "other batch sizes"),
+        ({"inherited": {7: Inherited(1.0, 1.0, 1.0, 1.0)}}, "other batch sizes"),
+        ({"suspects": [Suspect(7, 1.0, 1.0, 1.0, 0, None)]}, "other batch sizes"),
+        ({"suspects": [Suspect(8, 1.0, 1.0, 1.0, 0, None)] * 17}, "makes no costs"),
+        ({"seen": {32: Seen(1.0, 0.0, runs=1.0, run_epochs=0.0, results=1)}}, "makes no costs"),
     ],
 )
 def test_knowledge_that_its_trials_have_not_shown_is_found(
