@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.kernels import posterior, stream, thompson
+from core.kernels.frugality import WIDTH, Mind
 from core.kernels.twins.stream import row_of
 
 Floats = NDArray[np.float64]
@@ -153,6 +154,31 @@ def decisions() -> Iterator[Measure]:
     )
 
 
+def frugal_decision(sizes: int) -> Callable[[], object]:
+    """Return a decision of policy frugal among so many batch sizes, of which most have converged often."""
+    known, none = np.zeros((sizes, WIDTH)), np.empty((0, 6))
+    job = np.log2(2.0 ** (4 + np.arange(sizes) * 8 / sizes)), 0, known, np.zeros(2), none, 0.5, 125.0
+    mind = Mind(*job)
+    for training in range(5 * (sizes - 2)):
+        mind.learn(training // 5, 12.0 + training % 5, 60.0, 1e4, 0, -np.inf, training)
+    usable, states = np.ones(sizes, dtype=np.uint8), jobs(1).states
+    return lambda: Mind(*job).choose(1000, 100.0, usable, states)
+
+
+def decisions_of_frugal() -> Iterator[Measure]:
+    """Measure single decisions of policy frugal, from what is known on, beside Thompson sampling."""
+    one = jobs(1)
+    for sizes in (8, 16, 64):
+        yield Measure(
+            f"frugal, {sizes} batch sizes",
+            repeated(frugal_decision(sizes)),
+            CALLS,
+            MICROSECONDS,
+            "thompson, 8 arms",
+            repeated(lambda: thompson.choose(*one)),
+        )
+
+
 def fit_by_reduceat(rewards: Floats, offsets: NDArray[np.int64], means: Floats, precisions: Floats) -> Fitted:
     """Fit all arms in two passes over whole arrays, as one would in NumPy."""
     counts = np.diff(offsets)
@@ -221,7 +247,7 @@ def decisions_of_mabwiser() -> Iterator[Measure]:
 
 def all_measures() -> list[Measure]:
     """Return everything that is measured."""
-    return [*decisions(), *decisions_of_mabwiser(), *fits(8), *fits(100)]
+    return [*decisions(), *decisions_of_frugal(), *decisions_of_mabwiser(), *fits(8), *fits(100)]
 
 
 def seconds_of(call: Callable[[], object]) -> float:

@@ -47,7 +47,6 @@ def _of_terms(kept: Kept) -> Iterator[Finding]:
         "longest_gap": 0 <= job.longest_gap < math.inf,
         "reset_number": 0 <= job.reset_number <= job.last_trial_number,
         "failures": all(size in kept.batch_sizes and seen.thirds > 0 for size, seen in job.failures.items()),
-        "num_drifts": job.num_drifts >= 0,
         "batch_sizes": all(size > 0 for size in kept.batch_sizes),
         "default_batch_size": job.default_batch_size in kept.batch_sizes,
         "exp_default_batch_size": job.exp_default_batch_size in kept.batch_sizes,
@@ -80,7 +79,14 @@ def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:
 
     if trial.batch_size not in kept.batch_sizes:
         yield finding("has a batch size that is not the job's")
-    measured = (trial.time, trial.energy, trial.converged, trial.energy_source, trial.epochs)
+    measured = (
+        trial.time,
+        trial.energy,
+        trial.converged,
+        trial.energy_source,
+        trial.epochs,
+        trial.drifted_from,
+    )
     if trial.status is TrialStatus.SUCCEEDED:
         # The job's terms may have changed since it was reset: what it cost before is asked no more.
         is_good = is_sound(kept.job, trial) if counts(kept.job, trial) else is_measured(trial)

@@ -11,7 +11,7 @@ from core.cost import cost_of
 from core.errors import NoBatchSizeLeft
 from core.failures import all_aside, described, is_set_aside, reset_call, usable
 from core.rationale import Rule
-from core.records import Job, Trial, TrialStatus
+from core.records import Job, Policy, Specification, Trial, TrialStatus
 
 
 class Explore(Struct, frozen=True):
@@ -32,6 +32,11 @@ class Survivors(Struct, frozen=True):
     """The walk is over; these batch sizes converged in every round, ascending."""
 
     batch_sizes: tuple[int, ...]
+
+
+def prunes(job: Job | Specification) -> bool:
+    """Tell whether a job begins with the walk: a batch size without an arm is then none of the bandit's."""
+    return job.policy is Policy.ZEUS
 
 
 def walk(

@@ -126,7 +126,6 @@ class Job(Terms, frozen=True):
     is_paused: bool = False
     registered: Mapping[str, int | float | None] = {}
     knowledge: str | None = None
-    num_drifts: int = 0
     num_converged: int = 0
     num_unconverged: int = 0
     num_failed: int = 0
@@ -135,6 +134,7 @@ class Job(Terms, frozen=True):
     num_default: int = 0
     default_time: float = 0.0
     default_energy: float = 0.0
+    num_drifts: int = 0
     last_activity: datetime | None = None
 
 
@@ -154,8 +154,9 @@ class Trial(Struct, frozen=True):
     A Dispatched trial holds a lease until ``lease_expires``, None for ever. ``last_report`` is within a
     hundredth of a lease of its last report, ``has_heartbeat`` says that its training sends heartbeats.
     ``is_late`` marks a result that came after the lease had run out, ``energy_source`` where the energy was
-    read, where the training said so, ``epochs`` how many it did, where that is known. ``curve`` is a text
-    that only the policy reads, of a trial that reports.
+    read, where the training said so, ``epochs`` how many it did, where that is known. ``drifted_from`` is
+    what it was expected to cost (joules), of a result that has shown that trainings cost something else now.
+    ``curve`` is a text that only the policy reads, of a trial that reports.
     """
 
     job_id: str
@@ -175,6 +176,7 @@ class Trial(Struct, frozen=True):
     is_late: bool = False
     energy_source: str | None = None
     epochs: int | None = None
+    drifted_from: float | None = None
     curve: str | None = None
 
 

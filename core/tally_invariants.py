@@ -20,6 +20,7 @@ def tally_findings(job: Job, trials: Sequence[Trial]) -> Iterator[Finding]:
         "num_unconverged": sum(trial.converged is False for trial in ended),
         "num_failed": sum(trial.status is TrialStatus.FAILED for trial in trials),
         "num_default": len(usual),
+        "num_drifts": sum(trial.drifted_from is not None for trial in ended),
         "spent_time": math.fsum(trial.time or 0 for trial in ended),
         "spent_energy": math.fsum(trial.energy or 0 for trial in ended),
         "default_time": math.fsum(trial.time or 0 for trial in usual),

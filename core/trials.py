@@ -29,16 +29,16 @@ class Suggested(Struct, frozen=True):
 class Reported(Struct, frozen=True):
     """A verdict, and what changes: the trial, the job and, where the trial has ended, arms.
 
-    They are as in ``core.policies.protocol.Learnt``, and so is ``drift``.
+    An arm that was fitted comes with its running sums once it lives on them. ``drift`` is what the result has
+    shown of earlier ones. ``believed`` are the arms of a policy that fits none.
     """
 
     verdict: Verdict
     trial: Trial | None = None
     job: Job | None = None
     arms: tuple[tuple[Arm, Sums | None], ...] = ()
-    believed: tuple[Arm, ...] = ()
-    born: tuple[Arm, ...] = ()
     drift: Drift | None = None
+    believed: tuple[Arm, ...] = ()
 
 
 LATE = "late: the lease of this trial had run out; its result is kept all the same"
@@ -184,7 +184,8 @@ def report(job: Job, trial: Trial, said: Report, now: datetime) -> Reporting:
     job = learnt.job
     if learnt.drift is not None:
         job = replace(job, num_drifts=job.num_drifts + 1)
-    return Reported(verdict, over, job, learnt.arms, learnt.believed, learnt.born, learnt.drift)
+        over = replace(over, drifted_from=learnt.drift.expected)
+    return Reported(verdict, over, job, learnt.arms, learnt.drift, learnt.believed)
 
 
 def _late_type(job: Job, trial: Trial) -> Generator[Need, Any, TrialType]:

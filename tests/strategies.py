@@ -36,6 +36,28 @@ class Arm(NamedTuple):
     prior_precision: float
 
 
+class Ended(NamedTuple):
+    """How a training came to an end; see ``core.kernels.frugality``. It is at the size-th batch size."""
+
+    size: int
+    epochs: float
+    time: float
+    energy: float
+    ending: int
+    bound: float
+
+
+class Lesson(NamedTuple):
+    """A job of policy frugal and what its trainings have shown; the weights make joules of cost."""
+
+    positions: Floats
+    default: int
+    energy_weight: float
+    time_weight: float
+    results: list[Ended]
+    running: list[int]
+
+
 class Words(TypedDict):
     """The two 128-bit words of a PCG64."""
 
@@ -140,3 +162,40 @@ def pcg64_states(draw: st.DrawFn) -> State:
         "has_uint32": draw(st.integers(0, 1)),
         "uinteger": draw(st.integers(0, 2**32 - 1)),
     }
+
+
+@st.composite
+def octaves(draw: st.DrawFn, least: int = 1, most: int = 6) -> Floats:
+    """Draw batch sizes, as logarithms."""
+    count = draw(st.integers(least, most))
+    powers = st.integers(0, 20).map(lambda first: [2 ** (first + i) for i in range(count)])
+    any_at_all = st.sets(st.integers(1, 2**20), min_size=count, max_size=count).map(sorted)
+    return np.log2(np.array(draw(powers | any_at_all), dtype=np.float64))
+
+
+@st.composite
+def lessons(
+    draw: st.DrawFn,
+    positions: st.SearchStrategy[Floats] | None = None,
+    most_results: int = 12,
+    joules: st.SearchStrategy[float] | None = None,
+    endings: tuple[int, ...] = (0, 0, 0, 1, 2, 3),
+) -> Lesson:
+    """Draw a job, what an epoch costs at each batch size and how many it takes, and trainings about that."""
+    places = draw(octaves() if positions is None else positions)
+    n, rng = len(places), np.random.default_rng(draw(st.integers(0, 2**32)))
+    scale = draw(st.floats(-3, 9).map(lambda order: 10.0**order) if joules is None else joules)
+    spread, noise = draw(st.sampled_from([0.0, 0.3, 3.0])), draw(st.sampled_from([0.0, 0.02, 0.3]))
+    lengths = draw(st.sampled_from([1.0, 10.0, 100.0, 1e4])) * np.exp(spread * rng.random(n))
+    per_epoch = scale * np.exp(spread * rng.normal(size=n))
+    results = []
+    for size in draw(st.lists(st.integers(0, n - 1), max_size=most_results)):
+        ending = draw(st.sampled_from(endings))
+        share = 1.0 if ending == 0 else rng.random()
+        epochs = float(np.ceil(share * lengths[size] * np.exp(noise * rng.normal())))
+        energy = epochs * per_epoch[size] * float(np.exp(0.1 * noise * rng.normal()))
+        bound = float(np.log(epochs + 0.5) + rng.random()) if ending == 3 else -np.inf
+        results.append(Ended(size, epochs, energy / 200, energy, ending, bound))
+    weights = draw(st.sampled_from([(1.0, 0.0), (0.0, 250.0), (0.5, 125.0)]))
+    running = draw(st.lists(st.integers(0, 5), min_size=n, max_size=n) | st.just([0] * n))
+    return Lesson(places, draw(st.integers(0, n - 1)), *weights, results, running)

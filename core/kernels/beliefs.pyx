@@ -21,6 +21,7 @@ cdef double RATE_SMOOTH = 0.2
 cdef double RATE_OCTAVES = 2.0
 cdef double RATE_ROUGH = 0.03
 cdef double RATE_SCALE = 10.0
+cdef double LEAST_RATE = 1e-200  # where only joules count, and none were measured
 # Epochs to the target: they rise towards large batches, and sometimes towards small ones.
 cdef double EPOCHS_SCALE_MEAN = 2.3  # ten
 cdef double EPOCHS_SCALE = 1.5
@@ -55,7 +56,11 @@ cdef void above(double mean, double variance, double bound, double softness, dou
                 double *narrower) noexcept nogil:
     """Mean and variance of a Gaussian given that it lies above a bound, give or take the softness."""
     cdef double scale = sqrt(variance + softness * softness), z = (mean - bound) / scale
-    cdef double hazard = -z if z < -8 else normal_density(z) / normal_mass(z)
+    cdef double hazard
+    if z < -37:  # where the mass above is soon too small for a number
+        hazard = -z - 1 / z + 2 / z**3 - 10 / z**5
+    else:
+        hazard = normal_density(z) / normal_mass(z)
     higher[0] = mean + variance / scale * hazard
     narrower[0] = max(variance - variance * variance / (scale * scale) * hazard * (hazard + z), 1e-9)
 
@@ -121,19 +126,18 @@ cdef void begin(double *means, double *spread, int64_t n, int64_t m, const doubl
 cdef double observe(double *means, double *spread, int64_t m, int64_t i, int64_t offset, double seen,
                     double variance) noexcept nogil:
     """Take in the i-th element, or with an offset >= 0 its sum with that; return the log density of it."""
-    cdef double[66] gain
+    cdef double[66] gain  # m is at most 65
     cdef double scale, step, missed = seen - means[i]
     cdef double *row
     cdef int64_t a, b
+    scale = spread[i * m + i] + variance
     for a in range(m):
         gain[a] = spread[i * m + a]
-    scale = gain[i] + variance
     if offset >= 0:
         missed -= means[offset]
-        scale += gain[offset]
+        scale += 2 * spread[i * m + offset] + spread[offset * m + offset]
         for a in range(m):
             gain[a] += spread[offset * m + a]
-        scale += gain[offset]
     for a in range(m):
         step = gain[a] / scale
         means[a] += step * missed
@@ -145,7 +149,20 @@ cdef double observe(double *means, double *spread, int64_t m, int64_t i, int64_t
 
 cdef double rate_of(const double *row, double energy_weight, double time_weight) noexcept nogil:
     """Joules of cost an epoch, as they were seen."""
-    return (energy_weight * row[ENERGY] + time_weight * row[TIME]) / row[RUN_EPOCHS]
+    return max((energy_weight * row[ENERGY] + time_weight * row[TIME]) / row[RUN_EPOCHS], LEAST_RATE)
+
+
+cdef double level_of(
+    const double *known, int64_t n, const double *positions, int64_t default, double energy_weight, double time_weight
+) noexcept nogil:
+    """The logarithm of an epoch's cost at the default, as the first row with a result has it."""
+    cdef int64_t i
+    for i in range(n):
+        if known[i * WIDTH + RUNS] > 0:
+            return log(rate_of(known + i * WIDTH, energy_weight, time_weight)) - RATE_SLOPE * (
+                positions[i] - positions[default]
+            )
+    return 0.0
 
 
 cdef void weigh_noise(beliefs *of, const double *known) noexcept nogil:
@@ -177,7 +194,7 @@ cdef void inherit(
         row = known + i * WIDTH
         if row[IS_INHERITED] == 0:
             continue
-        rate = energy_weight * row[INHERITED_ENERGY] + time_weight * row[INHERITED_TIME]
+        rate = max(energy_weight * row[INHERITED_ENERGY] + time_weight * row[INHERITED_TIME], LEAST_RATE)
         observe(of.rate, of.rate_spread, of.m, i, of.n, log(rate), RATE_DOUBT**2 + row[INHERITED_DOUBT])
         observe(of.epochs, of.epochs_spread, of.m, i, of.n, row[INHERITED_EPOCHS],
                 EPOCHS_DOUBT**2 + row[INHERITED_DOUBT])
@@ -196,14 +213,15 @@ cdef void fit(
 ) noexcept nogil:
     """Believe what is known, and where it is warm what was inherited before it."""
     cdef const double *row
-    cdef double higher, narrower, precision, density, variance
-    cdef bint is_first = True
     cdef int64_t i, n = of.n
+    cdef double higher, narrower, precision, density, variance
+    cdef double level = level_of(known, n, positions, default, energy_weight, time_weight)
+    cdef bint is_first = True
     of.m = n + 1 if is_warm else n
     cdef int64_t m = of.m
     weigh_noise(of, known)
     for i in range(n):
-        of.rate[i] = RATE_SLOPE * (positions[i] - positions[default])
+        of.rate[i] = level + RATE_SLOPE * (positions[i] - positions[default])
         of.epochs[i] = EPOCHS_SCALE_MEAN + EPOCHS_SLOPE * (positions[i] - positions[default])
     begin(of.rate, of.rate_spread, n, m, rate_prior, RATE_OFFSET)
     begin(of.epochs, of.epochs_spread, n, m, epochs_prior, EPOCHS_OFFSET)

@@ -30,7 +30,8 @@ cdef struct result:
     int64_t ending
     double bound   # the logarithm of epochs that it needs more than, where it is hopeless
 
-# Whether trainings cost what they are expected to: two cumulative sums, and the results since both were zero.
+# Whether trainings cost what they are expected to: two cumulative sums, and the newest results since both were
+# zero.
 cdef struct watch:
     double dearer
     double cheaper

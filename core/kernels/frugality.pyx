@@ -15,7 +15,7 @@ import numpy as np
 
 from libc.math cimport INFINITY, NAN, exp, floor, log, sqrt
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memmove, memset
 from numpy.random cimport bitgen_t
 
 from core.kernels.beliefs cimport (
@@ -63,10 +63,12 @@ cdef double REACH = 0.5          # octaves from what has converged to what is pr
 cdef double PAUSE = 8.0          # trials after a stop in which its batch size is not probed again; then twice it
 cdef double LEAST_AHEAD = 2.0    # epochs in which the best reaches a level by which others are judged
 cdef double SOFTNESS = 0.15
-cdef double PROBES = 1.0
+cdef double CROWDED = 1000.0     # more than logarithms of costs differ
 cdef double BESIDE = 8.0         # trainings that run beside each probe but the first
 cdef double MOST_RUNNING = 4.0   # trainings of one batch size that are counted while they run
 cdef double MEMORY = 50.0        # results of a batch size before the first fade
+
+cdef double LEAST_TIME = 1e-300  # seconds: less has no logarithm once it is shared out
 
 cdef double WATCHED = 4.0        # results before those of a batch size are watched
 cdef double SLACK = 1.0          # deviations that are no drift,
@@ -167,9 +169,6 @@ cdef void weigh_probe(
     """What a batch size is expected to save a training, and what a probe costs, in costs of the leader."""
     cdef double behind = mean_of(of, size) - mean_of(of, leader)
     cdef double variance = variance_between(of, size, leader), epoch
-    saving[0], price[0] = 0.0, INFINITY
-    if variance <= 0:
-        return
     saving[0] = improvement(behind, variance / sqrt(variance + of.noise))
     price[0] = exp(min(behind + 0.5 * variance, 5.0)) - 1
     if can_be_stopped:  # after an epoch, or once it is seen to be hopeless
@@ -201,20 +200,15 @@ cdef int64_t sought(const mind *of, double max_epochs, const unsigned char *usab
         row = of.known + i * BELIEFS_WIDTH
         if not usable[i] or not is_within_reach(of, i, low, high):
             continue
-        if (i < of.default and below > 0) or (i > of.default and beyond > 0):
-            continue  # one at a time on either side
         chance = normal_mass((limit - by.epochs[i]) / sqrt(by.epochs_spread[i * by.m + i]))
         cost = by.rate[i] + min(by.epochs[i], limit) - log(max(chance, 1e-12))
         if row[RUNNING] > 0:  # others may show more
             cost += log(2.0)
+        if (i < of.default and below > 0) or (i > of.default and beyond > 0):
+            cost += CROWDED  # one at a time on either side, while there is the default
         if cost < least:
             least, found = cost, i
-    if found >= 0:
-        return found
-    for i in range(of.n):
-        if usable[i]:
-            return i
-    return -1
+    return found
 
 
 cdef int64_t sampled(
@@ -300,9 +294,10 @@ cdef double worth_of_rest(
         if needed > bound[0]:
             bound[0], softness = needed, sqrt(SOFTNESS * SOFTNESS + 1 / (ahead * ahead))
     above(of.epochs[size], of.epochs_spread[size * of.m + size], bound[0], softness, &higher, &narrower)
+    higher = max(higher, log(epoch + 0.5))  # what was trained is certain
     behind = log(cost / epoch) + higher - mean_of(of, leader)
     variance = narrower + variance_of(of, leader)
-    rest[0] = exp(min(behind + 0.5 * narrower, 10.0)) - cost / each
+    rest[0] = cost / each * (exp(min(higher + 0.5 * narrower - log(epoch), 10.0)) - 1)
     return 1 + HORIZON * improvement(behind, variance / sqrt(variance + of.noise)) - rest[0]
 
 
@@ -323,7 +318,7 @@ cdef bint is_worth_it(
 
 cdef void add(double *row, const result *seen, int64_t number, double noise) noexcept nogil:
     """Add a result to what is known of its batch size."""
-    cdef double missed, rate = log(seen.time / seen.epochs), fading
+    cdef double missed, rate = log(max(seen.time, LEAST_TIME)) - log(seen.epochs), fading
     row[RUNS] += 1
     row[RUN_EPOCHS] += seen.epochs
     row[TIME] += seen.time
@@ -374,40 +369,66 @@ cdef void forget(mind *of) noexcept nogil:
         row[RUNNING], row[BOUND] = running, -INFINITY
 
 
+cdef double missed_by(const mind *of, const result *seen, double *deviation) noexcept nogil:
+    """By how many deviations a training that converged cost more than was expected."""
+    cdef const double *row = of.known + seen.size * BELIEFS_WIDTH
+    cdef const beliefs *by = believed(of)
+    cdef double cost = of.energy_weight * seen.energy + of.time_weight * seen.time
+    cdef double expected = mean_of(by, seen.size) - log(1 + row[FAILED_EPOCHS] / row[EPOCHS])  # of this one alone
+    deviation[0] = sqrt(by.noise + variance_of(by, seen.size))
+    return (log(cost) - expected) / deviation[0]
+
+
+cdef result tamed(const mind *of, const result *seen) noexcept nogil:
+    """A result as it counts: of what is farther off than any training should be, no more than that."""
+    cdef double missed, deviation, share = 1.0
+    if seen.ending == CONVERGED and of.known[seen.size * BELIEFS_WIDTH + SUCCESSES] >= WATCHED:
+        missed = missed_by(of, seen, &deviation)
+        if missed > FARTHEST:
+            share = exp(max((FARTHEST - missed) * deviation, -500.0))
+    return result(seen.size, share * seen.epochs, share * seen.time, share * seen.energy, seen.ending, seen.bound)
+
+
 cdef bint has_drifted(mind *of, const result *seen) noexcept nogil:
     """Add a result to the sums, considered before; whether it is one too many."""
     cdef const double *row = of.known + seen.size * BELIEFS_WIDTH
-    cdef const beliefs *by = believed(of)
-    cdef double missed, failing, cost
+    cdef double missed, failing, deviation
     if row[SUCCESSES] < WATCHED:
         return False
     if seen.ending == CONVERGED:
-        cost = of.energy_weight * seen.energy + of.time_weight * seen.time
-        missed = (log(cost) - mean_of(by, seen.size)) / sqrt(by.noise + variance_of(by, seen.size))
-        missed = min(max(missed, -FARTHEST), FARTHEST)
+        missed = min(max(missed_by(of, seen, &deviation), -FARTHEST), FARTHEST)
     else:  # which says less where it is nothing new
         failing = (row[FAILURES] + 0.5) / (row[FAILURES] + row[SUCCESSES] + 1)
-        missed = FARTHEST * (1 - 3 * failing)
+        missed = FARTHEST * max(1 - 3 * failing, 0.0)
     of.watched.dearer = max(0.0, of.watched.dearer + missed - SLACK)
     of.watched.cheaper = max(0.0, of.watched.cheaper - missed - SLACK)
     if of.watched.dearer == 0 and of.watched.cheaper == 0:
         of.watched.count = 0
-    elif of.watched.count < MOST_SUSPECTS:
-        of.watched.suspects[of.watched.count] = seen[0]
-        of.watched.count += 1
+        return False
+    if of.watched.count == MOST_SUSPECTS:  # the newest show best what it has become
+        of.watched.count -= 1
+        memmove(of.watched.suspects, of.watched.suspects + 1, of.watched.count * sizeof(result))
+    of.watched.suspects[of.watched.count] = seen[0]
+    of.watched.count += 1
     return max(of.watched.dearer, of.watched.cheaper) > ALARM
 
 
 cdef bint take_in(mind *of, const result *seen, int64_t number) noexcept nogil:
     """Learn a result, considered before; where costs have drifted, start anew from the results that show it."""
     cdef double noise = of.cold.noise
+    cdef result *suspect
+    cdef result counted
     cdef int64_t i
     if not has_drifted(of, seen):
-        add(of.known + seen.size * BELIEFS_WIDTH, seen, number, noise)
+        counted = tamed(of, seen)
+        add(of.known + seen.size * BELIEFS_WIDTH, &counted, number, noise)
         return False
     forget(of)
     for i in range(of.watched.count):
-        add(of.known + of.watched.suspects[i].size * BELIEFS_WIDTH, &of.watched.suspects[i], number, noise)
+        suspect = &of.watched.suspects[i]
+        if suspect.ending == BEYOND_BOUND:  # which was that of the costs before
+            suspect.ending, suspect.bound = HOPELESS, log(suspect.epochs + 0.5)
+        add(of.known + suspect.size * BELIEFS_WIDTH, suspect, number, noise)
     of.watched.dearer = of.watched.cheaper = 0.0
     of.watched.count = 0
     return True
@@ -421,8 +442,8 @@ cdef class Mind:
         default: The index of the default batch size.
         known: float64 (n, WIDTH), what is known of each; see ``core.kernels.beliefs``. It is changed in place.
         watched: float64 (2), the sums of what was dearer, and cheaper, than expected.
-        suspects: float64 (s, 6), the results since both were zero: the index of the batch size, epochs, seconds,
-            joules, how it ended, its bound; s is at most ``SUSPECTS``.
+        suspects: float64 (s, 6), the newest results since both were zero: the index of the batch size, epochs,
+            seconds, joules, how it ended, its bound; s is at most ``SUSPECTS``.
         energy_weight: Joules of cost by joules.
         time_weight: Joules of cost by seconds.
 
@@ -440,7 +461,7 @@ cdef class Mind:
         const double[::1] positions,
         int64_t default,
         double[:, ::1] known,
-        double[::1] watched,
+        const double[::1] watched,
         const double[:, ::1] suspects,
         double energy_weight,
         double time_weight,
@@ -482,13 +503,18 @@ cdef class Mind:
         return self.of.cold.noise
 
     @property
+    def warmth(self):
+        """The weight of what is inherited, 0 to 1."""
+        return self.of.warmth
+
+    @property
     def watched(self):
         """The sums of what was dearer, and cheaper, than expected."""
         return self.of.watched.dearer, self.of.watched.cheaper
 
     @property
     def suspects(self):
-        """The results since both sums were zero, as they were given."""
+        """The newest results since both sums were zero, as they were given."""
         return [
             (seen.size, seen.epochs, seen.time, seen.energy, seen.ending, seen.bound)
             for seen in self.of.watched.suspects[: self.of.watched.count]

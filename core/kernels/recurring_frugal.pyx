@@ -97,7 +97,7 @@ cdef int64_t suggest(void *state) noexcept nogil:
     cdef double saving, price
     cdef int64_t rule, size
     consider_anew(job)
-    if job.leader < 0 and is_given_up(job):
+    if not has_choice(job):
         return STUCK
     job.number += 1
     size = choose_size(&job.of, job.number, job.max_epochs, job.usable, &job.stream, job.samples, &rule, &saving,
@@ -107,13 +107,14 @@ cdef int64_t suggest(void *state) noexcept nogil:
     return size
 
 
-cdef bint is_given_up(const job_state *job) noexcept nogil:
-    """Whether every batch size has come to its end without a success as often as it is tried."""
+cdef bint has_choice(job_state *job) noexcept nogil:
+    """Leave out what is given up while nothing has converged; whether anything is left."""
+    cdef bint is_left = False
     cdef int64_t i
     for i in range(job.of.n):
-        if job.of.known[i * WIDTH + FAILURES] < job.rounds:
-            return False
-    return True
+        job.usable[i] = job.leader >= 0 or job.of.known[i * WIDTH + FAILURES] < job.rounds
+        is_left = is_left or job.usable[i]
+    return is_left
 
 
 cdef int judge(void *state, const report *said) noexcept nogil:

@@ -7,7 +7,7 @@ sources. Of what zeus reads it takes ``eta_knob``, ``beta_knob`` (None: nothing 
 ``mab_seed``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from core.policies.knowledge import (
     MOST_RUNNING,
     Course,
     Knowledge,
+    Seen,
     ahead_of,
     course_of,
     read,
@@ -58,18 +59,13 @@ def suggest(job: Job) -> Proposing:
     """
     yield from ()
     known = known_of(job)
-    usable = failures.usable(job, known.batch_sizes)
-    if not usable:
-        raise NoBatchSizeLeft(failures.all_aside(job))
-    thinker = Thinker(job, known)
-    leader = thinker.leader(usable)
+    usable = _usable(job, known)
+    thinker = Thinker(job, known, usable=usable)
     if job.is_paused:
-        best = leader or (job.default_batch_size if job.default_batch_size in usable else usable[0])
+        best = thinker.leader() or (job.default_batch_size if job.default_batch_size in usable else usable[0])
         why = Rationale(job.stage, Rule.PAUSED, arms=thinker.weighed())
         return Proposal(best, TrialType.CONCURRENT, why, job)
-    if leader is None and _is_given_up(job, known, usable):
-        raise NoBatchSizeLeft(_nothing_converges(job))
-    choice = thinker.choose(usable)
+    choice = thinker.choose()
     why = Rationale(
         job.stage,
         RULES[choice.rule],
@@ -83,9 +79,38 @@ def suggest(job: Job) -> Proposing:
     return Proposal(choice.batch_size, type_, why, moved)
 
 
-def _is_given_up(job: Job, known: Knowledge, usable: Sequence[int]) -> bool:
-    tries = max(job.num_pruning_rounds, 1)
-    return all(size in known.seen and known.seen[size].failures >= tries for size in usable)
+def ensure_choice(
+    job: Job,
+    batch_sizes: Sequence[int],  # noqa: ARG001  (it knows them)
+    explorations: Mapping[int, Sequence[Trial]],  # noqa: ARG001
+) -> None:
+    """See that there is a batch size that is not given up.
+
+    Raises:
+        NoBatchSizeLeft: All are set aside, or none has converged as often as they are tried.
+    """
+    _usable(job, known_of(job))
+
+
+def _usable(job: Job, known: Knowledge) -> list[int]:
+    """Return the batch sizes that are not set aside or, while nothing has converged, given up.
+
+    Raises:
+        NoBatchSizeLeft: All are.
+    """
+    usable = failures.usable(job, known.batch_sizes)
+    if not usable:
+        raise NoBatchSizeLeft(failures.all_aside(job))
+    if job.is_paused or any(seen.successes > 0 for seen in known.seen.values()):
+        return usable
+    left = [size for size in usable if not _is_given_up(job, known.seen.get(size))]
+    if not left:
+        raise NoBatchSizeLeft(_nothing_converges(job))
+    return left
+
+
+def _is_given_up(job: Job, seen: Seen | None) -> bool:
+    return seen is not None and seen.failures >= max(job.num_pruning_rounds, 1)
 
 
 def _nothing_converges(job: Job) -> str:
@@ -193,9 +218,7 @@ def learn(job: Job, ended: Trial) -> Learning:
         curves = {**curves, ended.batch_size: course.levels}
     drift = Drift(ended.batch_size, expected, cost_of(job, time, energy)) if has_drifted else None
     job = _with(job, replace(thinker.known, curves=curves))
-    arms = thinker.arms()
-    born = tuple(arm for arm in arms if arm.batch_size not in known.seen)
-    return Learnt(job, believed=tuple(arm for arm in arms if arm not in born), born=born, drift=drift)
+    return Learnt(job, drift=drift, believed=tuple(thinker.arms()))
 
 
 def retune(before: Job, job: Job) -> Learning:

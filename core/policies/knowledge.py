@@ -19,7 +19,7 @@ MOST_LEVELS = 128
 """Of a learning curve: where there are more, every other one is dropped."""
 MOST_RUNNING = 256
 """Trainings that are known to run: of more, the newest."""
-MOST_TRIED = 48
+MOST_TRIED = 40
 """Of the batch sizes that are considered at a time, where a job has more: the rest are spread over all."""
 
 
@@ -150,15 +150,24 @@ def ahead_of(curve: Sequence[Level], level: float | None, *, is_higher_better: b
     return curve[-1][0] if curve else 0
 
 
-def considered(known: Knowledge, needed: Iterable[int]) -> list[int]:
-    """Return the batch sizes to consider: all, or where they are too many those tried and some in between."""
-    sizes = known.batch_sizes
-    if len(sizes) <= MOST_SIZES:
-        return list(sizes)
-    tried = sorted(known.seen, key=lambda size: (-known.seen[size].successes, -known.seen[size].runs, size))
+def considered(known: Knowledge, needed: Iterable[int], usable: Sequence[int]) -> list[int]:
+    """Return the batch sizes to consider: all, or where they are too many those tried and some in between.
+
+    Args:
+        known: What is known of them.
+        needed: Those without which nothing can be asked, a few.
+        usable: Those to choose from, ascending: the rest are tried ones that tell of them.
+    """
+    if len(known.batch_sizes) <= MOST_SIZES:
+        return list(known.batch_sizes)
+    among = set(usable)
+    tried = sorted(
+        known.seen,
+        key=lambda size: (size not in among, -known.seen[size].successes, -known.seen[size].runs, size),
+    )
     chosen = {*needed, *tried[:MOST_TRIED]}
-    spread = np.linspace(0, len(sizes) - 1, MOST_SIZES - len(chosen)).round().astype(int).tolist()
-    return sorted(chosen.union(sizes[place] for place in spread))
+    spread = np.linspace(0, len(usable) - 1, MOST_SIZES - len(chosen)).round().astype(int).tolist()
+    return sorted(chosen.union(usable[place] for place in spread if usable))
 
 
 def rows_of(known: Knowledge, sizes: Sequence[int]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ stands in the records that it is given and returns, so that it goes on anywhere,
 decisions are generators that yield needs (``core.needs``); the rest are plain functions.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -46,15 +46,14 @@ class Drift(Struct, frozen=True):
 class Learnt(Struct, frozen=True):
     """What a policy has made of a job.
 
-    ``arms`` are those that it has fitted on their results, each with its sums, if it lives on them;
-    ``believed`` those that only show what it believes, and ``born`` the new ones of that kind.
+    The arms that it fitted on their results, each with its sums, if it lives on them. Of a policy that fits
+    none the arms as it believes in them, there before or not.
     """
 
     job: Job
     arms: tuple[tuple[Arm, Sums | None], ...] = ()
-    believed: tuple[Arm, ...] = ()
-    born: tuple[Arm, ...] = ()
     drift: Drift | None = None
+    believed: tuple[Arm, ...] = ()
 
 
 Proposing = Generator[Need, Any, Proposal]
@@ -80,6 +79,20 @@ class Policy(Protocol):
 
         Raises:
             NoBatchSizeLeft: Every batch size has failed to converge, or is set aside.
+        """
+
+    def ensure_choice(
+        self, job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]
+    ) -> None:
+        """See that a job has something to try next, as ``suggest`` would.
+
+        Args:
+            job: The job.
+            batch_sizes: Those of the job or, once it has pruned, of its arms.
+            explorations: In the pruning stage, as ``core.pruning.walk`` takes them.
+
+        Raises:
+            NoBatchSizeLeft: As of ``suggest``.
         """
 
     def dispatched(self, job: Job, trial: Trial) -> Job:

@@ -1,7 +1,7 @@
 """What policy ``frugal`` makes of what it knows of a job: the kernel's answers, by batch size."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -11,8 +11,11 @@ from msgspec.structs import replace
 from core.kernels import stream
 from core.kernels.frugality import Mind
 from core.policies.knowledge import Course, Knowledge, Leader, Seen, Suspect, considered, rows_of, seen_of
-from core.rationale import Weighed
+from core.rationale import Weighed, weighed
 from core.records import Arm, Job
+
+LARGEST_LOGARITHM = 345.0
+"""Of what may be squared and still is a number."""
 
 
 class Ending(IntEnum):
@@ -42,12 +45,14 @@ class Thinker:
         job: The job.
         known: What is known of it.
         needed: Batch sizes that have to be considered, however many the job has.
+        usable: Those to choose from, where that is asked.
     """
 
-    def __init__(self, job: Job, known: Knowledge, *needed: int) -> None:
+    def __init__(self, job: Job, known: Knowledge, *needed: int, usable: Sequence[int] | None = None) -> None:
         suspected = (suspect.batch_size for suspect in known.suspects)
         self._job, self._known = job, known
-        self._sizes = considered(known, (job.default_batch_size, *needed, *suspected))
+        self._usable = known.batch_sizes if usable is None else usable
+        self._sizes = considered(known, (job.default_batch_size, *needed, *suspected), self._usable)
         self._index = {size: place for place, size in enumerate(self._sizes)}
         self._rows = rows_of(known, self._sizes)
         self._mind = Mind(
@@ -74,11 +79,11 @@ class Thinker:
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 6)
 
-    def leader(self, usable: Iterable[int]) -> int | None:
+    def leader(self) -> int | None:
         """Return the batch size that has converged and is believed to cost the least, of those usable."""
         costs = self._mind.costs()[:, 0]
         proven = {size for size, seen in self._known.seen.items() if seen.successes > 0}
-        places = [self._index[size] for size in usable if size in proven and size in self._index]
+        places = [self._index[size] for size in self._usable if size in proven and size in self._index]
         return self._sizes[min(places, key=lambda place: costs[place])] if places else None
 
     def best(self) -> Leader | None:
@@ -88,11 +93,11 @@ class Thinker:
 
     def cost(self, batch_size: int) -> float:
         """Return the joules of cost that reaching the target at a batch size is believed to take."""
-        return math.exp(self._mind.costs()[self._index[batch_size], 0])
+        return _joules(self._mind.costs()[self._index[batch_size], 0])
 
-    def choose(self, usable: Iterable[int]) -> Choice:
+    def choose(self) -> Choice:
         """Choose one of the usable batch sizes for the job's next trial; nothing else can be asked then."""
-        allowed = set(usable)
+        allowed = set(self._usable)
         place, rule, saving, price, samples, after = self._mind.choose(
             self._job.last_trial_number + 1,
             self._job.max_epochs,
@@ -103,7 +108,7 @@ class Thinker:
         return Choice(
             self._sizes[place],
             rule,
-            {size: math.exp(sample) for size, sample in drawn if not math.isnan(sample)},
+            {size: _joules(sample) for size, sample in drawn if not math.isnan(sample)},
             None if math.isnan(saving) else saving,
             None if math.isnan(price) else price,
             stream.encode(after)[0],
@@ -164,8 +169,8 @@ class Thinker:
                 job_id=self._job.job_id,
                 batch_size=size,
                 param_mean=-cost,
-                param_precision=1 / (cost * cost * variance),
-                reward_precision=1 / (cost * cost * self._mind.noise),
+                param_precision=_precision(cost * cost * variance),
+                reward_precision=_precision(cost * cost * self._mind.noise),
                 num_observations=seen.results,
             )
             for size, seen, cost, variance in self._tried()
@@ -173,22 +178,23 @@ class Thinker:
 
     def weighed(self, samples: Mapping[int, float] | None = None) -> tuple[Weighed, ...]:
         """Return the batch sizes that have been tried, as a decision saw them, with what was drawn."""
-        drawn = samples or {}
-        return tuple(
-            Weighed(
-                size,
-                -cost,
-                1 / (cost * cost * variance),
-                seen.results,
-                -drawn[size] if size in drawn else None,
-            )
-            for size, seen, cost, variance in self._tried()
-        )
+        arms, drawn = self.arms(), samples or {}
+        return weighed(arms, np.array([-drawn.get(arm.batch_size, math.nan) for arm in arms]))
 
     def _tried(self) -> list[tuple[int, Seen, float, float]]:
         believed = self._mind.costs().tolist()
         return [
-            (size, self._known.seen[size], math.exp(mean), variance)
+            (size, self._known.seen[size], _joules(mean), variance)
             for size, (mean, variance) in zip(self._sizes, believed, strict=True)
             if size in self._known.seen
         ]
+
+
+def _joules(logarithm: float) -> float:
+    """Return what has a logarithm, or the most that is a number."""
+    return math.exp(min(logarithm, LARGEST_LOGARITHM))
+
+
+def _precision(variance: float) -> float:
+    """Return the reciprocal of a variance, which may be too small for a number."""
+    return 1 / variance if variance > 0 else math.inf

@@ -4,7 +4,7 @@ Source: You et al., "Zeus: Understanding and Optimizing GPU Energy Consumption o
 section 4; the order of rewards and of draws is that of its Batch Size Optimizer, to the last bit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -87,6 +87,18 @@ def _usable(job: Job, known: Sequence[Arm]) -> list[Arm]:
     if not usable:
         raise NoBatchSizeLeft(failures.all_aside(job))
     return usable
+
+
+def ensure_choice(job: Job, batch_sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]) -> None:
+    """See that the walk goes on, and that not all is set aside.
+
+    Raises:
+        NoBatchSizeLeft: Every batch size has failed to converge, or is set aside.
+    """
+    if job.stage is Stage.PRUNING and not job.is_paused:  # else it is given the best one so far
+        walk(job, batch_sizes, explorations)
+    if not failures.usable(job, batch_sizes):
+        raise NoBatchSizeLeft(failures.all_aside(job))
 
 
 def dispatched(job: Job, trial: Trial) -> Job:  # noqa: ARG001  (a trial that runs is no evidence)

@@ -170,6 +170,8 @@ def add_trial(trials: Listing, trial: TrialView) -> None:
     notes = [printable(trial.failure_reason)] if trial.failure_reason else []
     if trial.is_late:
         notes.append("late")
+    if trial.drifted_from is not None:
+        notes.append(f"drift: expected {joules(trial.drifted_from)}")
     trials.add_row(
         str(trial.trial_number),
         str(trial.batch_size),

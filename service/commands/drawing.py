@@ -145,6 +145,8 @@ def note_on(job: JobView, seen: BatchSizeView) -> Text:
         notes.append("default")
     if seen.state is BatchSizeState.PRUNED:
         notes.append("pruned")
+    if seen.state is BatchSizeState.UNTRIED:
+        notes.append("untried")
     if seen.state is BatchSizeState.SET_ASIDE:
         notes.append(f"set aside ({printable(seen.failure_reason or 'no reason given')})")
     elif seen.failures_in_a_row:

@@ -137,5 +137,6 @@ def write(connection: Connection, dossiers: Iterable[Dossier]) -> None:
     writing.update_trials(connection, [trial for trial, why in trials if why is None])
     writing.insert_arms(connection, [arm for arm, is_new in arms if is_new])
     writing.update_arms(connection, [arm for arm, is_new in arms if not is_new])
+    writing.replace_arms(connection, [arm for d in dossiers for arm in d.believed.values()])
     writing.keep_histories(connection, [kept for d in dossiers for kept in d.changed_histories()])
     writing.replace_sums(connection, [sums for d in dossiers for sums in d.changed_sums.values()])

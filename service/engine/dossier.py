@@ -55,6 +55,7 @@ class Dossier:
         self.has_new_window = False
         self.changed_trials: dict[int, Trial] = {}
         self.changed_arms: dict[int, Arm] = {}
+        self.believed: dict[int, Arm] = {}
         self.changed_sums: dict[int, Sums] = {}
         self.refitted: set[int] = set()
         self.rationales: dict[int, Rationale] = {}
@@ -72,7 +73,14 @@ class Dossier:
         """Let the job start over: whatever its arms have learnt is gone."""
         self.job, self.is_changed, self.is_reset = job, True, True
         self._know_no_arms(batch_sizes)
-        for part in (self.kept, self.changed_arms, self.changed_sums, self.refitted, self.born):
+        for part in (
+            self.kept,
+            self.changed_arms,
+            self.changed_sums,
+            self.refitted,
+            self.born,
+            self.believed,
+        ):
             part.clear()
 
     def _know_no_arms(self, batch_sizes: Sequence[int]) -> None:
@@ -125,10 +133,6 @@ class Dossier:
             self.changed_arms[arm.batch_size] = arm
             self.born.add(arm.batch_size)
 
-    def believe(self, arms: Iterable[Arm]) -> None:
-        """Show arms as they are believed to be now; nothing is kept beside them."""
-        self.changed_arms.update((arm.batch_size, arm) for arm in arms)
-
     def learn(self, arm: Arm, sums: Sums | None) -> None:
         """Give an arm its new posterior and, where it lives on them, its new sums."""
         self.changed_arms[arm.batch_size] = arm
@@ -137,13 +141,17 @@ class Dossier:
         else:
             self.changed_sums[arm.batch_size] = sums
 
+    def believe(self, arms: Iterable[Arm]) -> None:
+        """Take arms in place of those of their batch sizes, there before or not."""
+        self.believed.update((arm.batch_size, arm) for arm in arms)
+
     def trial_of(self, number: int) -> Trial | None:
         """Return a trial that a command names, None where there is no such trial."""
         return self.changed_trials.get(number) or self.read_trials.get(number)
 
     def arms(self) -> dict[int, Arm]:
         """Return the arms by batch size, ascending."""
-        return dict(sorted({**(self.read_arms or {}), **self.changed_arms}.items()))
+        return dict(sorted({**(self.read_arms or {}), **self.changed_arms, **self.believed}.items()))
 
     def explorations(self) -> dict[int, list[Trial]]:
         """Return the explorations since the reset that have not failed: by batch size, then trial number."""

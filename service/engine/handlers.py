@@ -115,7 +115,6 @@ def tell(dossier: Dossier, command: Tell, now: datetime) -> Generator[Need, Any,
     for arm, sums in reported.arms:
         dossier.learn(arm, sums)
     dossier.believe(reported.believed)
-    dossier.bear(reported.born)
     return reported.verdict
 
 

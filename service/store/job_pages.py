@@ -104,26 +104,38 @@ def _conditions(connection: Connection, chosen: Chosen) -> list[sa.ColumnElement
         (chosen.has_failures, has_failures),
         (
             chosen.may_be_stuck,
-            sa.and_(has_failures, _has_no_arm(connection)) | _may_walk_no_further(has_failures),
+            sa.or_(
+                sa.and_(has_failures, _has_nothing_left(connection)),
+                _may_walk_no_further(has_failures),
+                _may_have_given_up(has_failures),
+            ),
         ),
     ]
     return [condition for is_wanted, condition in conditions if is_wanted]
 
 
-def _has_no_arm(connection: Connection) -> sa.ColumnElement[bool]:
-    """Return the condition that all arms of a job are set aside."""
+def _has_nothing_left(connection: Connection) -> sa.ColumnElement[bool]:
+    """Return the condition that a job in the bandit has set aside all arms or, if it prunes none, all."""
+    prunes = _job.c.policy == Policy.ZEUS
+    nothing_left = sa.case(
+        (prunes, ~_has_usable(connection, _arm)), else_=~_has_usable(connection, schema.batch_size)
+    )
+    return sa.and_(_job.c.stage == Stage.MAB, nothing_left)
+
+
+def _has_usable(connection: Connection, table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of a job's in a table is of a batch size that is not set aside."""
     thirds: sa.ColumnElement[Any]
-    failures, size = sa.type_coerce(_job.c.failures, sa.Text), sa.cast(_arm.c.batch_size, sa.Text)
+    failures, size = sa.type_coerce(_job.c.failures, sa.Text), sa.cast(table.c.batch_size, sa.Text)
     if connection.dialect.name == "sqlite":
         thirds = sa.func.json_extract(failures, sa.literal('$."').concat(size).concat('"[0]'))
     else:
         thirds = sa.cast(sa.cast(failures, JSON)[size][0].astext, sa.Integer)
-    usable = (
+    return (
         sa.exists()
-        .where(_arm.c.job_id == _job.c.job_id, sa.func.coalesce(thirds, 0) < WHOLE * _job.c.max_failures)
+        .where(table.c.job_id == _job.c.job_id, sa.func.coalesce(thirds, 0) < WHOLE * _job.c.max_failures)
         .correlate(_job)
     )
-    return sa.and_(_job.c.stage == Stage.MAB, ~usable)
 
 
 def _may_walk_no_further(has_failures: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
@@ -138,6 +150,12 @@ def _may_walk_no_further(has_failures: sa.ColumnElement[bool]) -> sa.ColumnEleme
     )
     in_vain = sa.and_(_job.c.num_unconverged > 0, newest == sa.false())
     return sa.and_(_job.c.stage == Stage.PRUNING, sa.or_(has_failures, in_vain))
+
+
+def _may_have_given_up(has_failures: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return what holds of a job that prunes nothing where all it may choose was tried in vain."""
+    has_no_success = sa.or_(_job.c.min_cost.is_(None), has_failures, _job.c.num_drifts > 0)
+    return sa.and_(_job.c.policy != Policy.ZEUS, _job.c.num_unconverged > 0, has_no_success)
 
 
 def _ordering(order: Order) -> list[sa.ColumnElement[Any]]:

@@ -183,6 +183,7 @@ trial = sa.Table(
     sa.Column("rationale", sa.Text),
     sa.Column("curve", sa.Text),
     sa.Column("epochs", sa.Integer),
+    sa.Column("drifted_from", sa.Float),
     sa.ForeignKeyConstraint(
         ["job_id", "batch_size"], ["BatchSize.job_id", "BatchSize.batch_size"], ondelete="CASCADE"
     ),

@@ -23,7 +23,7 @@ class Cell(Struct, frozen=True):
     """Trials of one bin, batch size, type and ending: how many, and what they cost.
 
     ``cost`` (joules) is the sum over those with a result, ``lowest_cost`` and ``highest_cost`` are None where
-    there is none.
+    there is none. ``num_drifts`` of them have shown that costs have drifted.
     """
 
     bin: int
@@ -35,6 +35,7 @@ class Cell(Struct, frozen=True):
     cost: float
     lowest_cost: float | None
     highest_cost: float | None
+    num_drifts: int = 0
 
 
 class Series(Struct, frozen=True):
@@ -92,6 +93,7 @@ def _cells() -> sa.Select[Any]:
             ((trial.trial_number - first) // width).label("bin"),
             *(trial[name] for name in ("batch_size", "type", "status", "converged")),
             (joule * trial.energy + second * trial.time).label("cost"),
+            trial.drifted_from,
         )
         .where(trial.job_id == sa.bindparam("job_id"))
         .subquery()
@@ -104,6 +106,7 @@ def _cells() -> sa.Select[Any]:
             sa.func.coalesce(sa.func.sum(each.cost), 0.0),
             sa.func.min(each.cost),
             sa.func.max(each.cost),
+            sa.func.count(each.drifted_from),
         )
         .group_by(*kind)
         .order_by(each.bin, each.batch_size)

@@ -8,7 +8,7 @@ from service.store import schema
 _RECOUNT = sa.text("""
     UPDATE "Job" SET (
         num_converged, num_unconverged, num_failed, spent_time, spent_energy,
-        num_default, default_time, default_energy, last_activity
+        num_default, default_time, default_energy, num_drifts, last_activity
     ) = (
         SELECT
             count(CASE WHEN status = 'Succeeded' AND converged THEN 1 END),
@@ -19,6 +19,7 @@ _RECOUNT = sa.text("""
             count(CASE WHEN converged AND batch_size = default_batch_size THEN 1 END),
             coalesce(sum(CASE WHEN converged AND batch_size = default_batch_size THEN "time" END), 0),
             coalesce(sum(CASE WHEN converged AND batch_size = default_batch_size THEN energy END), 0),
+            count(drifted_from),
             max(coalesce(end_timestamp, start_timestamp))
         FROM "Trial" WHERE "Trial".job_id = "Job".job_id
     )

@@ -34,6 +34,7 @@ class TrialRow(Struct, frozen=True):
     failure_reason: str | None
     is_late: bool
     energy_source: str | None
+    drifted_from: float | None
     rule: Rule | None
 
 

@@ -57,6 +57,7 @@ TRIAL_PROGRESS = (
     "is_late",
     "energy_source",
     "epochs",
+    "drifted_from",
     "curve",
 )
 ARM_POSTERIOR = ("param_mean", "param_precision", "reward_precision", "num_observations")
@@ -117,6 +118,7 @@ _update_terms = _update(schema.job, JOB_KEY, JOB_TERMS)
 _update_trials = _update(schema.trial, TRIAL_KEY, TRIAL_PROGRESS)
 _update_arms = _update(schema.arm, ARM_KEY, ARM_POSTERIOR)
 _insert_sums = sa.insert(schema.arm_sums)
+_delete_arms_alone = _delete(schema.arm)
 _delete_sums = _delete(schema.arm_sums)
 _insert_histories = sa.insert(schema.arm_history)
 _update_histories = _update(schema.arm_history, ARM_KEY, ("results",))
@@ -262,6 +264,12 @@ def insert_arms(connection: Connection, arms: Collection[Arm]) -> None:
 def update_arms(connection: Connection, arms: Collection[Arm]) -> None:
     """Write arms' new posteriors."""
     _write(connection, _update_arms, arms)
+
+
+def replace_arms(connection: Connection, arms: Collection[Arm]) -> None:
+    """Write arms in place of those of their batch sizes, where there were any."""
+    _write(connection, _delete_arms_alone, arms)
+    _write(connection, _insert_arms, arms)
 
 
 def replace_sums(connection: Connection, sums: Collection[Sums]) -> None:

@@ -47,6 +47,8 @@ def decision_of(connection: Connection, job: Job, trial_number: int | None) -> D
         round=why.round if why else None,
         sentence=words.decision(job, size, why, arms),
         arms=arms,
+        saving=why.saving if why else None,
+        price=why.price if why else None,
     )
 
 

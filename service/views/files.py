@@ -130,6 +130,7 @@ class ParquetFile:
             "trial_number": pa.int32(),
             "batch_size": pa.int32(),
             "epochs": pa.int32(),
+            "drifted_from": pa.float64(),
             "start_timestamp": moment,
             "end_timestamp": moment,
             "time": pa.float64(),

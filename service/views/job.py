@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from core.failures import WHOLE, is_set_aside
 from core.odds import interval, probabilities_best
+from core.pruning import prunes
 from core.records import Arm, Job, Stage, Trial, specification_of
 from core.savings import savings_of
 from core.standing import Standing, standing
@@ -85,7 +86,7 @@ def _batch_sizes(dossier: Dossier) -> tuple[list[BatchSizeView], Standing | None
         is_known = arm is not None and arm.num_observations > 0
         return BatchSizeView(
             batch_size=size,
-            state=_state(job, size, is_arm=arm is not None, is_left=size in left),
+            state=_state(job, arm, size, is_left=size in left),
             mean_cost=-arm.param_mean if arm is not None and is_known else None,
             interval=_interval(arm),
             num_observations=arm.num_observations if arm else 0,
@@ -102,10 +103,12 @@ def _batch_sizes(dossier: Dossier) -> tuple[list[BatchSizeView], Standing | None
     return [view_of(size) for size in dossier.batch_sizes], where
 
 
-def _state(job: Job, size: int, *, is_arm: bool, is_left: bool) -> BatchSizeState:
+def _state(job: Job, arm: Arm | None, size: int, *, is_left: bool) -> BatchSizeState:
     if is_set_aside(job, size):
         return BatchSizeState.SET_ASIDE
-    if is_arm:
+    if not prunes(job):
+        return BatchSizeState.ARM if arm is not None and arm.num_observations else BatchSizeState.UNTRIED
+    if arm is not None:
         return BatchSizeState.ARM
     return BatchSizeState.WALK if is_left else BatchSizeState.PRUNED
 
@@ -117,7 +120,14 @@ def _interval(arm: Arm | None) -> tuple[float, float] | None:
 
 
 def _odds(job: Job, arms: Mapping[int, Arm]) -> dict[int, float]:
-    """Return the probability of being the best of the arms that can be chosen, by batch size."""
-    usable = [arm for size, arm in arms.items() if not is_set_aside(job, size)]
+    """Return the probability of being the best of the arms that can be chosen, by batch size.
+
+    Where nothing is pruned, those are left out of which no result counts.
+    """
+    usable = [
+        arm
+        for size, arm in arms.items()
+        if not is_set_aside(job, size) and (prunes(job) or arm.num_observations > 0)
+    ]
     best = probabilities_best(usable) if usable else []
     return {arm.batch_size: one for arm, one in zip(usable, best, strict=True)}

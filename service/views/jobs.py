@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection
 
 from core.failures import is_set_aside
+from core.pruning import prunes
 from core.records import Arm, Job, Policy, Stage, Trial
 from core.savings import savings_of
 from service.store import job_pages, reading
@@ -133,10 +134,12 @@ def summaries_of(connection: Connection, jobs: Collection[Job]) -> list[JobSumma
     """Return jobs as they stand in a list, in their order."""
     job_ids = [job.job_id for job in jobs]
     in_bandit = [job.job_id for job in jobs if job.stage is Stage.MAB]
-    walking = [job for job in jobs if may_be_at_a_dead_end(job)]
+    doubtful = [job for job in jobs if may_be_at_a_dead_end(job)]
+    walking = [job for job in doubtful if job.stage is Stage.PRUNING]
+    choosing = [job.job_id for job in doubtful if job.stage is Stage.PRUNING or not prunes(job)]
     running = job_pages.running(connection, job_ids) if job_ids else {}
     arms = reading.arms(connection, in_bandit) if in_bandit else {}
-    sizes = reading.batch_sizes(connection, [job.job_id for job in walking]) if walking else {}
+    sizes = reading.batch_sizes(connection, choosing) if choosing else {}
     explored = explorations_of(connection, walking)
     return [
         summary_of(
@@ -175,16 +178,17 @@ def summary_of(
         job: The job.
         num_running: Its trials that run.
         arms: In the bandit, by batch size.
-        batch_sizes: In the pruning stage, ascending.
+        batch_sizes: Ascending; not asked for in the bandit of a job that has pruned.
         explorations: As ``core.pruning.walk`` takes them, in the pruning stage.
     """
+    chosen_from = [*arms] if job.stage is Stage.MAB and prunes(job) else batch_sizes
     activity = Activity.PAUSED if job.is_paused else Activity.RUNNING if num_running else Activity.IDLE
     return JobSummary(
         job_id=job.job_id,
         policy=job.policy,
         stage=job.stage,
         activity=activity,
-        problem=problem_of(job, [*arms] or batch_sizes, explorations),
+        problem=problem_of(job, chosen_from, explorations),
         default_batch_size=job.default_batch_size,
         best_batch_size=best_batch_size(job, arms),
         num_running=num_running,
@@ -199,9 +203,12 @@ def summary_of(
 def best_batch_size(job: Job, arms: Mapping[int, Arm]) -> int | None:
     """Return the batch size of the lowest posterior mean cost, while pruning of the lowest cost so far.
 
-    None where there is no cost yet. An arm that is set aside, which is chosen no more, is not the best one.
+    None where there is no cost yet. An arm that is set aside, which is chosen no more, is not the best one,
+    nor is any of a job that prunes nothing before something has converged.
     """
     if job.stage is Stage.PRUNING:
         return None if job.min_cost is None else job.min_cost_batch_size
+    if job.min_cost is None and not prunes(job):
+        return None
     known = [arm for arm in arms.values() if arm.num_observations and not is_set_aside(job, arm.batch_size)]
     return max(known, key=lambda arm: arm.param_mean).batch_size if known else None

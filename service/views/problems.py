@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from core import policies
 from core.errors import NoBatchSizeLeft
-from core.failures import WHOLE, all_aside, described, reset_call, usable
-from core.pruning import walk
-from core.records import Job, Stage, Trial
+from core.failures import WHOLE, described, reset_call
+from core.records import Job, Trial
 from service.views.shapes import Problem, Trouble
 
 
 def may_be_at_a_dead_end(job: Job) -> bool:
-    """Tell whether a job may have come to the end of its walk: something was tried there in vain."""
-    return job.stage is Stage.PRUNING and (job.num_unconverged > 0 or bool(job.failures))
+    """Tell whether a job may have nothing left to try: something was tried in vain."""
+    return job.num_unconverged > 0 or bool(job.failures)
 
 
 def problem_of(job: Job, sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]) -> Problem | None:
@@ -19,27 +19,17 @@ def problem_of(job: Job, sizes: Sequence[int], explorations: Mapping[int, Sequen
 
     Args:
         job: The job.
-        sizes: What it can choose from: its batch sizes, or in the bandit those of its arms.
+        sizes: What it can choose from: its batch sizes, or those of its arms once it has pruned. None
+            where it cannot be at a dead end.
         explorations: As ``core.pruning.walk`` takes them, where the job is in the pruning stage.
     """
     try:
-        _see_a_way_on(job, sizes, explorations)
+        if sizes:
+            policies.of(job).ensure_choice(job, sizes, explorations)
     except NoBatchSizeLeft as error:
         return Problem(Trouble.STUCK, str(error))
     sentence = _failing(job)
     return Problem(Trouble.FAILING, sentence) if sentence else None
-
-
-def _see_a_way_on(job: Job, sizes: Sequence[int], explorations: Mapping[int, Sequence[Trial]]) -> None:
-    """See that there is a batch size for the next training.
-
-    Raises:
-        NoBatchSizeLeft: There is none.
-    """
-    if may_be_at_a_dead_end(job) and not job.is_paused:  # else it is given the best one so far
-        walk(job, sizes, explorations)
-    if sizes and not usable(job, sizes):
-        raise NoBatchSizeLeft(all_aside(job))
 
 
 def _failing(job: Job) -> str | None:

@@ -61,11 +61,15 @@ class JobsView(Struct, frozen=True):
 
 
 class BatchSizeState(StrEnum):
-    """Where a batch size stands: among the arms of the bandit, still in the walk, out of it, or set aside."""
+    """Where a batch size stands: an arm of the bandit, still in the walk, out of it, or set aside.
+
+    Where nothing is pruned, one of which no result counts is untried: there is none, or costs have drifted.
+    """
 
     ARM = "arm"
     WALK = "walk"
     PRUNED = "pruned"
+    UNTRIED = "untried"
     SET_ASIDE = "set_aside"
 
 
@@ -123,7 +127,9 @@ class WeighedView(Struct, frozen=True, kw_only=True):
 class DecisionView(Struct, frozen=True, kw_only=True):
     """Why a trial has its batch size; ``sentence`` says it in words.
 
-    ``stage`` and ``rule`` are None for a trial that a release before this dispatched: it kept no reasons.
+    ``stage`` and ``rule`` are None for a trial that a release before this dispatched: it kept no reasons. Of
+    what is probed, in joules, ``saving`` is what it is expected to save each training from then on, ``price``
+    what it is expected to cost to find out.
     """
 
     job_id: str
@@ -134,6 +140,8 @@ class DecisionView(Struct, frozen=True, kw_only=True):
     round: int | None
     sentence: str
     arms: list[WeighedView]
+    saving: float | None
+    price: float | None
 
 
 class JobView(JobSummary, frozen=True, kw_only=True):
@@ -158,6 +166,8 @@ class TrialView(Struct, frozen=True, kw_only=True):
     """A trial; ``cost`` is that of its result at the job's ``eta_knob`` of today.
 
     ``epochs``, how many its training had done, are None of a result that a release before this has kept.
+    ``drifted_from`` is what it was expected to cost, in joules at the ``eta_knob`` of then, where its result
+    has shown that trainings cost something else now.
     """
 
     job_id: str
@@ -175,6 +185,7 @@ class TrialView(Struct, frozen=True, kw_only=True):
     failure_reason: str | None
     is_late: bool
     energy_source: str | None
+    drifted_from: float | None
     rule: Rule | None
 
 

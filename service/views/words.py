@@ -1,7 +1,9 @@
 """Reasons and savings in words."""
 
+import math
 from collections.abc import Mapping, Sequence
 
+from core.pruning import prunes
 from core.rationale import Rationale, Rule
 from core.records import Job, Stage
 from core.savings import Savings
@@ -13,6 +15,8 @@ STAND_IN = (
     "the smallest."
 )
 """What ``core.pruning.stand_in`` gives."""
+MOST = 1e6
+"""Trainings after which nobody waits for a saving."""
 NO_REASON = "The release that dispatched this trial kept no reasons."
 
 
@@ -25,11 +29,11 @@ def decision(job: Job, size: int, why: Rationale | None, arms: Sequence[WeighedV
         case Rule.UNEXPLORED:
             return _unexplored(job, weighed.get(size), size)
         case Rule.SAMPLED:
-            return _sampled(weighed, size)
-        case Rule.PAUSED:
-            return _paused(why, weighed.get(size), size)
-        case Rule.CHOSEN:
-            return f"The training had chosen batch size {size} by itself when it began this trial."
+            return _sampled(job, weighed, size)
+        case Rule.PAUSED | Rule.CHOSEN:
+            return _unasked(job, why, weighed.get(size), size)
+    if why.round is None or why.rule in {Rule.SOUGHT, Rule.PROBED}:
+        return _tried_out(why, weighed, size)
     return _of_the_walk(why, size)
 
 
@@ -65,7 +69,55 @@ def _unexplored(job: Job, arm: WeighedView | None, size: int) -> str:
     )
 
 
-def _sampled(weighed: Mapping[int, WeighedView], size: int) -> str:
+def _results(weighed: Mapping[int, WeighedView]) -> str:
+    """Return how much was known."""
+    tried = {size: arm.num_observations for size, arm in weighed.items() if arm.num_observations}
+    if not tried:
+        return "no training had a result yet"
+    results = sum(tried.values())
+    was = "was" if results == 1 else "were"
+    return f"there {was} {number_of(results, 'result')} at {number_of(len(tried), 'batch size')}"
+
+
+def _tried_out(why: Rationale, weighed: Mapping[int, WeighedView], size: int) -> str:
+    """Return why a batch size was taken without a round of the pruning stage."""
+    if why.rule is Rule.DEFAULT:
+        return f"The job begins with its default, batch size {size}: {_results(weighed)}."
+    if why.rule is Rule.PROBED:
+        return _probed(why, weighed, size)
+    arm = weighed.get(size)
+    known = "" if arm is None else f" ({_certainty(arm)}, {number_of(arm.num_observations, 'result')})"
+    return (
+        f"No training had reached its target yet; {_results(weighed)}. Of the batch sizes that were left "
+        f"{size} was expected to reach it at the lowest cost{known}."
+    )
+
+
+def _probed(why: Rationale, weighed: Mapping[int, WeighedView], size: int) -> str:
+    """Return what trying a batch size may save, what it costs, and what it was held against."""
+    arm = weighed.get(size)
+    seen = number_of(arm.num_observations, "result") if arm and arm.num_observations else "no result"
+    begin = f"Batch size {size}, of which {seen} counted so far, "
+    if why.saving is None or why.price is None:
+        return f"{begin}may save more than it costs to find out."
+    worth = f"may save {joules(why.saving)} a training{_price(why.saving, why.price)}"
+    known = [one for one in weighed.values() if one.num_observations and one.batch_size != size]
+    if not known:
+        return f"{begin}{worth}."
+    best = min(known, key=lambda one: one.mean_cost)
+    return f"{begin}{worth}. Of the others {best.batch_size} was the cheapest so far: {_certainty(best)}."
+
+
+def _price(saving: float, price: float) -> str:
+    """Return what it costs to find out, and after how many trainings that is saved."""
+    if price <= 0:
+        return f", and finding out costs nothing: it is expected to save {joules(-price)} at once"
+    trainings = price / saving if saving > 0 else math.inf
+    after = f", as much as {number_of(math.ceil(trainings), 'training')} may save" if trainings < MOST else ""
+    return f"; finding out costs about {joules(price)}{after}"
+
+
+def _sampled(job: Job, weighed: Mapping[int, WeighedView], size: int) -> str:
     """Return what was drawn: the lowest cost, and the one that came next."""
     drawn = {arm.batch_size: arm.sampled_cost for arm in weighed.values() if arm.sampled_cost is not None}
     if size not in drawn:
@@ -73,7 +125,8 @@ def _sampled(weighed: Mapping[int, WeighedView], size: int) -> str:
     certainty = _certainty(weighed[size])
     others = [other for other in drawn if other != size]
     if not others:
-        return f"Batch size {size} was the only one that was left ({certainty})."
+        alone = "that was left" if prunes(job) else "at which trainings had reached their target"
+        return f"Batch size {size} was the only one {alone} ({certainty})."
     second = min(others, key=drawn.__getitem__)
     mine, its = apart(drawn[size], drawn[second])
     return (
@@ -88,12 +141,16 @@ def _certainty(arm: WeighedView) -> str:
     return f"posterior mean {joules(arm.mean_cost)} ± {joules(arm.deviation)}"
 
 
-def _paused(why: Rationale, arm: WeighedView | None, size: int) -> str:
+def _unasked(job: Job, why: Rationale, arm: WeighedView | None, size: int) -> str:
+    """Return why a batch size was taken that nothing had explored or drawn."""
+    if why.rule is Rule.CHOSEN:
+        return f"The training had chosen batch size {size} by itself when it began this trial."
     begin = f"The job was paused, so that nothing was explored: batch size {size}"
     if why.stage is Stage.PRUNING:
         return f"{begin} was {STAND_IN}"
     if arm is None or not arm.num_observations:
-        return f"{begin} was taken since none had a result."
+        what = "had a result" if prunes(job) else "had reached the target"
+        return f"{begin} was taken since none {what}."
     return f"{begin} was the one of the lowest posterior mean cost, {joules(arm.mean_cost)}."
 
 

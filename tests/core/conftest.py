@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from core import streams, trials
+from core import policies, streams, trials
+from core.change import change, started_over
 from core.cost import cost_of
 from core.decisions import settle
 from core.history import History, history_of
+from core.invariants import audit
+from core.kept import Kept
 from core.needs import (
     Arms,
     BatchSizes,
@@ -25,7 +28,7 @@ from core.needs import (
     RunningSums,
     Stored,
 )
-from core.records import Arm, Job, Report, Stage, Trial, TrialStatus, TrialType
+from core.records import Arm, Job, Policy, Report, Stage, Trial, TrialStatus, TrialType
 
 if TYPE_CHECKING:
     from core.sums import Sums
@@ -107,6 +110,7 @@ class Ledger:
         self.arms: dict[int, Arm] = {}
         self.sums: dict[int, Sums] = {}
         self.asked: list[Stored] = []
+        self.now = NOW
 
     def answer(self, need: Stored) -> object:
         """Answer a need for what is stored."""
@@ -124,7 +128,11 @@ class Ledger:
         return answers[type(need)](need)
 
     def _costs(self, job: Job) -> Costs:
-        ended = [trial for trial in self.trials.values() if trial.status is TrialStatus.SUCCEEDED]
+        ended = [
+            trial
+            for trial in self.trials.values()
+            if trial.status is TrialStatus.SUCCEEDED and trial.trial_number > self.job.reset_number
+        ]
         costs = [cost_of(job, trial.time or 0.0, trial.energy or 0.0) for trial in ended]
         converged = [
             (cost, trial.trial_number, trial.batch_size)
@@ -163,7 +171,7 @@ class Ledger:
 
     def suggest(self) -> trials.Suggested:
         """Dispatch a trial."""
-        suggested = self.decide(trials.suggest(self.job, NOW))
+        suggested = self.decide(trials.suggest(self.job, self.now))
         self.job = suggested.job
         self.trials[suggested.trial.trial_number] = suggested.trial
         self.arms.update((arm.batch_size, arm) for arm in suggested.born)
@@ -171,7 +179,7 @@ class Ledger:
 
     def begin(self, batch_size: int) -> Trial:
         """Dispatch a trial at a batch size."""
-        begun = self.decide(trials.begin(self.job, batch_size, NOW))
+        begun = self.decide(trials.begin(self.job, batch_size, self.now))
         self.job = begun.job
         self.trials[begun.trial.trial_number] = begun.trial
         return begun.trial
@@ -180,7 +188,7 @@ class Ledger:
         """Report for a trial."""
         trial = self.trials[trial_number]
         report = build_report(batch_size=trial.batch_size, trial_number=trial_number, **said)
-        reported = self.decide(trials.report(self.job, trial, report, NOW))
+        reported = self.decide(trials.report(self.job, trial, report, self.now))
         self.job = reported.job or self.job
         if reported.trial is not None:
             self.trials[trial_number] = reported.trial
@@ -188,7 +196,37 @@ class Ledger:
             self.arms[arm.batch_size] = arm
             if sums is not None:
                 self.sums[arm.batch_size] = sums
+        self.arms.update((arm.batch_size, arm) for arm in reported.believed)
         return reported
+
+    def end(self, trial_number: int, reason: str | None = None) -> None:
+        """End a running trial, which the policy hears of."""
+        self.job, self.trials[trial_number] = trials.end(
+            self.job, self.trials[trial_number], reason, self.now
+        )
+
+    def expire(self) -> None:
+        """Fail the trials whose leases have run out."""
+        self.job, failed = self.decide(trials.expire(self.job, self.now))
+        self.trials.update((trial.trial_number, trial) for trial in failed)
+
+    def change(self, **terms: float | None) -> None:
+        """Give the job other terms."""
+        changed = self.decide(change(self.job, terms))
+        self.job = changed.job
+        self.arms.update((arm.batch_size, arm) for arm in (*(a for a, _ in changed.arms), *changed.believed))
+        self.sums.update((arm.batch_size, sums) for arm, sums in changed.arms if sums is not None)
+
+    def reset(self) -> None:
+        """Start the job over."""
+        self.job = started_over(self.job)
+        self.arms.clear()
+        self.sums.clear()
+
+    def findings(self) -> list[str]:
+        """Return what an audit finds, of a job whose arms live on nothing but what they show."""
+        kept = Kept(self.job, self.batch_sizes, list(self.trials.values()), self.arms, {}, {})
+        return list(map(str, audit(kept)))
 
     def fail(self, trial_number: int) -> None:
         """End a trial without a result."""
@@ -232,5 +270,23 @@ def make_ledger() -> Callable[..., Ledger]:
 
     def make(batch_sizes: Sequence[int] = (32, 64, 128), **changes: object) -> Ledger:
         return Ledger(build_job(**changes), batch_sizes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_frugal() -> Callable[..., Ledger]:
+    """Return a maker of ledgers of the policy ``frugal``; the default is the middle batch size."""
+
+    def make(batch_sizes: Sequence[int] = (8, 16, 32, 64, 128), **changes: Any) -> Ledger:  # noqa: ANN401
+        default = changes.pop("default_batch_size", batch_sizes[len(batch_sizes) // 2])
+        job = build_job(
+            policy=Policy.FRUGAL,
+            default_batch_size=default,
+            exp_default_batch_size=default,
+            min_cost_batch_size=default,
+            **changes,
+        )
+        return Ledger(policies.of(job).registered(job, batch_sizes, ()), batch_sizes)
 
     return make

@@ -122,4 +122,5 @@ def _sum(one: Cell, other: Cell) -> Cell:
         cost=one.cost + other.cost,
         lowest_cost=min(lows, default=None),
         highest_cost=max(highs, default=None),
+        num_drifts=one.num_drifts + other.num_drifts,
     )

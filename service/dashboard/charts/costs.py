@@ -126,7 +126,7 @@ def _belief(view: BatchSizeView, x: Log2, y: Linear) -> list[Mark]:
 def _description(job: JobView, means: Sequence[float]) -> str:
     begin = f"The costs of trainings of {job.job_id} by batch size"
     if not means:
-        return f"{begin}. Nothing is believed of their means before the bandit begins."
+        return f"{begin}. Nothing is believed of their means yet."
     best = "There is no best one" if job.best_batch_size is None else f"The best is {job.best_batch_size}"
     return (
         f"{begin}, with the mean that is believed of each and its 95 % interval. {best}, the default is "

@@ -17,6 +17,7 @@ class Shape(StrEnum):
     TRIANGLE = "triangle"
     LINE = "line"
     DASHES = "dashes"
+    POST = "post"
     BAR = "bar"
     INTERVAL = "interval"
 

@@ -6,6 +6,7 @@ from core.cost import cost_of
 from service.dashboard.charts import words
 from service.dashboard.charts.axes import ENERGY, measured, numbers
 from service.dashboard.charts.cells import put_together, results, savings
+from service.dashboard.charts.drifts import DRIFT, drift_marks
 from service.dashboard.charts.figure import Figure, Frame, Key, Mark, Path, Point, Shape, area, polyline
 from service.dashboard.charts.scales import Linear, around
 from service.store.series import Cell, Series
@@ -36,6 +37,10 @@ def recurrences_figure(job: JobView, series: Series) -> Figure:
         text = f"at the default {job.default_batch_size}: {joules(usual)}"
         marks.append(Path(f"M{FRAME.left:g} {y(usual):g}H{FRAME.right:g}", "baseline", text))
         keys = (*keys, Key(f"mean {text}", Shape.DASHES, "text"))
+    drifts = drift_marks(series, FRAME, x)
+    if drifts:
+        marks += drifts
+        keys = (*keys, DRIFT)
     return Figure(
         name="recurrences",
         title="Cost of each training",

@@ -4,10 +4,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import sqrt
 
+from core.pruning import prunes
 from core.records import Stage, TrialStatus, TrialType
 from service.dashboard.charts import words
 from service.dashboard.charts.axes import APART, numbers
 from service.dashboard.charts.cells import Phase, phases, put_together
+from service.dashboard.charts.drifts import DRIFT, drift_marks
 from service.dashboard.charts.figure import Axis, Bar, Figure, Frame, Key, Mark, Note, Point, Shape, Tick
 from service.dashboard.charts.scales import Linear, Rows, spread
 from service.store.series import Cell, Series
@@ -28,6 +30,8 @@ LETTER = 9.0
 """How wide a letter is at most, about."""
 STYLES = {Stage.PRUNING: "s1", Stage.MAB: "s2"}
 NAMES = {Stage.PRUNING: "pruning", Stage.MAB: "bandit"}
+EXPLORING = NAMES | {Stage.PRUNING: "exploring"}
+"""Where nothing is pruned, and what has not converged yet may be explored at any time."""
 
 
 def timeline_figure(job: JobView, series: Series) -> Figure:
@@ -37,7 +41,9 @@ def timeline_figure(job: JobView, series: Series) -> Figure:
     rows = Rows(tuple(reversed(sizes)), frame.top, frame.bottom)
     places = rows.places()
     x = Linear(series.first - 0.5, series.last + 0.5, frame.left + 5, frame.right - 5)
-    stretches = phases(series, job.specification.num_pruning_rounds)
+    is_pruned = prunes(job.specification)
+    names = NAMES if is_pruned else EXPLORING
+    stretches = phases(series, job.specification.num_pruning_rounds) if is_pruned else []
     num_trials = series.last - series.first + 1
     bins = 1 if num_trials <= MOST_SINGLE else -(-num_trials // (series.width * COLUMNS))
     width = series.width * bins
@@ -45,10 +51,10 @@ def timeline_figure(job: JobView, series: Series) -> Figure:
     def mark(cell: Cell) -> Point:
         """Return the mark of a cell of bins that were put together."""
         ended, size = words.ending(cell), cell.batch_size
-        stage = _STAGES.get(cell.type) or _stage_at(stretches, cell.bin * bins)
+        stage = _stage_of(cell, stretches, bins)
         who, style = words.trials(series, cell.bin, bins), "bad" if ended == "failed" else STYLES[stage]
         place, row = x(sum(words.numbers(series, cell.bin, bins)) / 2), places[size]
-        what = f"batch size {size}, {NAMES[stage]}: {words.MEANINGS[ended]}"
+        what = f"batch size {size}, {names[stage]}: {words.MEANINGS[ended]}"
         if width == 1:
             return Point(place, row, words.SHAPES[ended], style, f"{who}, {what}", SINGLE)
         # Marks of many trials would hide each other.
@@ -60,7 +66,8 @@ def timeline_figure(job: JobView, series: Series) -> Figure:
     # By type too, so that the stage of all trials of a mark is that of the first.
     cells = put_together(series.cells, bins, lambda cell: (cell.batch_size, cell.type, words.ending(cell)))
     shown = spread([(place, size) for size, place in places.items()], APART / 2, [job.default_batch_size])
-    stages = {phase.stage for phase in stretches}
+    stages = {phase.stage for phase in stretches} or {_stage_of(cell, (), bins) for cell in cells}
+    drifts = drift_marks(series, frame, x)
     return Figure(
         name="timeline",
         title="Trials one after another",
@@ -70,10 +77,11 @@ def timeline_figure(job: JobView, series: Series) -> Figure:
         frame=frame,
         x=numbers(words.axis(series), x),
         y=Axis("batch size", tuple(Tick(places[size], str(size)) for size in shown)),
-        marks=(*_bands(stretches, series, frame, x), *map(mark, sorted(cells, key=_depth))),
+        marks=(*_bands(stretches, series, frame, x), *drifts, *map(mark, sorted(cells, key=_depth))),
         keys=(
-            *(Key(NAMES[stage], Shape.BAR, style) for stage, style in STYLES.items() if stage in stages),
+            *(Key(names[stage], Shape.BAR, style) for stage, style in STYLES.items() if stage in stages),
             *words.ending_keys("text", {words.ending(cell) for cell in cells}),
+            *((DRIFT,) if drifts else ()),
         ),
     )
 
@@ -81,8 +89,11 @@ def timeline_figure(job: JobView, series: Series) -> Figure:
 _STAGES = {TrialType.EXPLORATION: Stage.PRUNING, TrialType.MAB: Stage.MAB}
 
 
-def _stage_at(stretches: Sequence[Phase], number: int) -> Stage:
-    """Return the stage in which a bin is."""
+def _stage_of(cell: Cell, stretches: Sequence[Phase], bins: int) -> Stage:
+    """Return the stage that trials of a type are of, or in which they were."""
+    if cell.type in _STAGES or not stretches:
+        return _STAGES.get(cell.type, Stage.MAB)
+    number = cell.bin * bins
     return stretches[max(0, bisect_right(stretches, number, key=lambda phase: phase.first) - 1)].stage
 
 

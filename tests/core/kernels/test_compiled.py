@@ -5,12 +5,34 @@ from types import ModuleType
 
 import pytest
 
-from core.kernels import odds, posterior, recurrences, recurring_grid, recurring_zeus, stream, thompson
+from core.kernels import (
+    beliefs,
+    frugality,
+    odds,
+    posterior,
+    recurrences,
+    recurring_frugal,
+    recurring_grid,
+    recurring_zeus,
+    stream,
+    thompson,
+)
 
 
 @pytest.mark.parametrize(
     "kernel",
-    [odds, posterior, recurrences, recurring_grid, recurring_zeus, stream, thompson],
+    [
+        beliefs,
+        frugality,
+        odds,
+        posterior,
+        recurrences,
+        recurring_frugal,
+        recurring_grid,
+        recurring_zeus,
+        stream,
+        thompson,
+    ],
     ids=lambda kernel: kernel.__name__,
 )
 def test_the_kernel_in_use_is_an_extension_module(kernel: ModuleType) -> None:

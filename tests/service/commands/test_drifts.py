@@ -23,9 +23,15 @@ def test_the_beginning_and_the_drifts_of_a_job_are_told(
     assert "drifts" not in shown.out
     statement = 'UPDATE "Job" SET warm_start_from = :source, num_drifts = 3 WHERE job_id = :id'
     asyncio.run(change(own_server.database_url, statement, source=source, id=job_id))
+    for _ in range(3):
+        own_api.run(job_id)
+    statement = 'UPDATE "Trial" SET drifted_from = 12000 WHERE job_id = :id'
+    asyncio.run(change(own_server.database_url, statement, id=job_id))
     lines = {
         " ".join(line.split())
         for line in run("jobs", "show", job_id, BATCHBANDIT_URL=own_server.url).out.splitlines()
     }
     assert f"began with {said}" in lines
     assert "drifts 3: trainings cost something else than they had before" in lines
+    listed = run("trials", "ls", job_id, BATCHBANDIT_URL=own_server.url, COLUMNS="200")
+    assert listed.out.count("drift: expected 12.0 kJ") == 3

@@ -135,6 +135,8 @@ def test_a_drift_is_counted_and_told(run: Run, tables: Tables) -> None:
     assert run.happened[-1] == (Kind.DRIFT_DETECTED, detail)
     run(*map(success, run(Suggest("job"))))
     assert tables.rows('SELECT num_drifts FROM "Job"') == [(1,)]
+    assert tables.rows('SELECT drifted_from FROM "Trial" ORDER BY trial_number') == [(1.0,), (None,)]
+    assert run.findings() == []
 
 
 def test_a_job_of_the_policy_zeus_keeps_nothing(run: Run, tables: Tables) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 
 from core.failures import is_set_aside
+from core.policies.knowledge import Knowledge, Seen, write
 from core.records import Arm, Failures, Job, Policy, Stage, Trial, TrialStatus, TrialType
 from core.savings import savings_of
 from service.errors import InvalidRequest
@@ -25,16 +26,24 @@ from tests.service.store.test_reading import JOB
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 SIZES = (16, 32, 64)
 DRAW = random.Random(6)
+ALL_ARMS_ASIDE = 31
+"""Of a job that prunes nothing, and has a batch size left."""
+GIVEN_UP = 23
+"""A job that prunes nothing, none of whose batch sizes has converged."""
+IN_VAIN = Seen(failures=2.0)
 
 
 def drawn(number: int) -> Job:
     """Return a job, one of many that are often equal in what they are put in order by."""
     converged, default = DRAW.randrange(4), DRAW.randrange(2)
+    is_frugal = number % 4 == 3
     thirds = [DRAW.choice((0, 2, 3, 9)) for _ in SIZES] if number % 3 == 0 else [9] * (3 * (number % 7 == 0))
+    if number == ALL_ARMS_ASIDE:
+        thirds = [9, 9]
     return replace(
         JOB,
         job_id=f"{DRAW.choice(('a', 'a/b', 'B', 'ä%'))}-{number}",
-        stage=DRAW.choice(list(Stage)),
+        stage=Stage.MAB if DRAW.choice(list(Stage)) is Stage.MAB or is_frugal else Stage.PRUNING,
         num_pruning_rounds=2,
         is_paused=number % 5 == 0,
         failures={
@@ -43,7 +52,7 @@ def drawn(number: int) -> Job:
             if count
         },
         num_converged=converged,
-        num_unconverged=DRAW.randrange(3),
+        num_unconverged=max(DRAW.randrange(3), number == GIVEN_UP),
         num_failed=DRAW.randrange(2),
         spent_time=100.0 * DRAW.randrange(3),
         spent_energy=1000.0 * DRAW.randrange(3),
@@ -52,6 +61,9 @@ def drawn(number: int) -> Job:
         default_energy=700.0 * default,
         last_activity=DRAW.choice((None, NOON, NOON + timedelta(microseconds=number % 3))),
         last_trial_number=3,
+        policy=Policy.FRUGAL if is_frugal else Policy.ZEUS,
+        min_cost=1.0 if is_frugal and number % 3 and number != GIVEN_UP else None,
+        knowledge=write(Knowledge(SIZES, dict.fromkeys(SIZES, IN_VAIN) if number == GIVEN_UP else {})),
     )
 
 
@@ -175,7 +187,9 @@ def test_a_job_in_the_list_is_as_it_is(connection: Connection) -> None:
         )
         assert summary.activity is expected
         usable = [size for size in SIZES[:2] if not is_set_aside(job, size)]
-        best = (usable[0] if usable else None) if job.stage is Stage.MAB else None
+        best = usable[0] if usable and job.stage is Stage.MAB else None
+        if job.policy is Policy.FRUGAL and job.min_cost is None:
+            best = None
         assert summary.best_batch_size == best
 
 
@@ -192,7 +206,7 @@ def test_a_job_in_the_list_is_as_it_is(connection: Connection) -> None:
         ({"reach": "a", "prefix": "B"}, lambda _: False),
         ({"stage": Stage.MAB}, lambda job: job.stage is Stage.MAB),
         ({"stage": Stage.PRUNING}, lambda job: job.stage is Stage.PRUNING),
-        ({"policy": Policy.ZEUS}, lambda _: True),
+        *(({"policy": policy}, lambda job, p=policy: job.policy is p) for policy in Policy),
         *(({"activity": activity}, lambda job, a=activity: job.activity is a) for activity in Activity),
         *(
             (
@@ -218,6 +232,18 @@ def test_a_filter_leaves_in_what_it_says(
     for sort in (Sort.JOB_ID, Sort.SAVINGS_LAST):
         expected = [name for name in in_order(sort) if holds(every[name])]
         assert names(connection, **query, sort=sort, limit=limit) == expected
+
+
+def test_a_job_that_prunes_nothing_is_stuck_when_all_its_batch_sizes_are_set_aside(
+    connection: Connection,
+) -> None:
+    found = summaries(connection)
+    for job in (job for job in JOBS if job.policy is Policy.FRUGAL):
+        is_stuck = job is JOBS[GIVEN_UP] or all(is_set_aside(job, size) for size in SIZES)
+        assert (trouble_of(found[job.job_id]) is Trouble.STUCK) == is_stuck
+    named = names(connection, trouble=Trouble.STUCK, policy=Policy.FRUGAL)
+    assert named == [name for name in in_order(Sort.JOB_ID) if name in named]
+    assert named
 
 
 def test_the_jobs_are_of_every_kind(connection: Connection) -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.rationale import Rationale, Rule
-from core.records import Failures, Job, Stage
+from core.records import Failures, Job, Policy, Stage
 from service.views import words
 from service.views.jobs import best_batch_size
 from service.views.problems import problem_of
@@ -35,8 +35,8 @@ def test_every_rule_has_a_sentence_that_names_the_batch_size(rule: Rule) -> None
 
 def test_a_sample_is_told_with_the_one_that_came_next() -> None:
     assert told(Rule.SAMPLED) == (
-        "Batch size 64 had the lowest sampled cost, 1.21 MJ (posterior mean 1.30 MJ ± 80.0 kJ); next came "
-        "128 with 1.28 MJ."
+        "Batch size 64 had the lowest sampled cost, 1.21 MJ (posterior mean 1.30 MJ ± 80.0 kJ); next "
+        "came 128 with 1.28 MJ."
     )
 
 
@@ -61,6 +61,102 @@ def test_what_is_explored_says_how_much_is_known_and_how_much_is_wanted() -> Non
 )
 def test_a_pause_says_what_was_taken_instead(members: dict[str, Any], expected: str) -> None:
     assert told(Rule.PAUSED, **members).endswith(expected)
+
+
+FRUGAL = replace(JOB, policy=Policy.FRUGAL, min_cost=1.2e6)
+TRIED = [
+    WeighedView(batch_size=64, mean_cost=1.3e6, deviation=80_000.0, num_observations=5, sampled_cost=1.21e6),
+    WeighedView(batch_size=128, mean_cost=1.2e6, deviation=20_000.0, num_observations=2, sampled_cost=None),
+    WeighedView(batch_size=512, mean_cost=1.1e6, deviation=4e5, num_observations=0, sampled_cost=None),
+]
+
+
+@pytest.mark.parametrize(
+    ("why", "size", "arms", "expected"),
+    [
+        (
+            Rationale(Stage.MAB, Rule.DEFAULT),
+            64,
+            [],
+            "The job begins with its default, batch size 64: no training had a result yet.",
+        ),
+        (
+            Rationale(Stage.MAB, Rule.SOUGHT),
+            256,
+            TRIED,
+            (
+                "No training had reached its target yet; there were 7 results at 2 batch sizes. Of the "
+                "batch sizes that were left 256 was expected to reach it at the lowest cost."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.SOUGHT),
+            64,
+            TRIED[:1],
+            (
+                "No training had reached its target yet; there were 5 results at 1 batch size. Of the batch"
+                " sizes that were left 64 was expected to reach it at the lowest cost (posterior mean 1.30 "
+                "MJ ± 80.0 kJ, 5 results)."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.PROBED, saving=1200.0, price=3000.0),
+            512,
+            TRIED,
+            (
+                "Batch size 512, of which no result counted so far, may save 1.20 kJ a training; finding out "
+                "costs about 3.00 kJ, as much as 3 trainings may save. Of the others 128 was the cheapest so "
+                "far: posterior mean 1.20 MJ ± 20.0 kJ."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.PROBED, saving=1200.0, price=-5.0),
+            64,
+            TRIED[:1],
+            (
+                "Batch size 64, of which 5 results counted so far, may save 1.20 kJ a training, and finding "
+                "out costs nothing: it is expected to save 5.00 J at once."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.PROBED, saving=5e-324, price=1e100),
+            64,
+            TRIED[:1],
+            (
+                "Batch size 64, of which 5 results counted so far, may save 4.94e-324 J a training; finding "
+                "out costs about 1.00e+100 J."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.SAMPLED),
+            64,
+            TRIED,
+            (
+                "Batch size 64 was the only one at which trainings had reached their target (posterior mean"
+                " 1.30 MJ ± 80.0 kJ)."
+            ),
+        ),
+        (
+            Rationale(Stage.MAB, Rule.PAUSED),
+            256,
+            TRIED,
+            (
+                "The job was paused, so that nothing was explored: batch size 256 was taken since none had "
+                "reached the target."
+            ),
+        ),
+    ],
+)
+def test_a_policy_that_prunes_nothing_has_sentences_of_its_own(
+    why: Rationale, size: int, arms: list[WeighedView], expected: str
+) -> None:
+    assert words.decision(FRUGAL, size, why, arms) == expected
+
+
+def test_where_nothing_is_pruned_all_batch_sizes_are_to_choose_from_and_none_is_best_at_first() -> None:
+    arms = {64: replace(ARM, batch_size=64)}
+    assert best_batch_size(replace(FRUGAL, stage=Stage.MAB), arms) == 64
+    assert best_batch_size(replace(FRUGAL, stage=Stage.MAB, min_cost=None), arms) is None
 
 
 def failing(**failures: Failures) -> Job:

@@ -1,4 +1,4 @@
-"""What policies keep with jobs and trials, where a job begins, its drifts, and the epochs of trials."""
+"""What policies keep with jobs and trials, where a job begins, its drifts, how many epochs trials took."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,4 +16,5 @@ def upgrade() -> None:
         op.add_column("Job", column)
     op.add_column("Trial", sa.Column("curve", sa.Text))
     op.add_column("Trial", sa.Column("epochs", sa.Integer))
+    op.add_column("Trial", sa.Column("drifted_from", sa.Float))
     op.create_index("ix_Job_job_id_prefix", "Job", ["job_id_prefix"])

@@ -1,0 +1,1 @@
+# It has no face: other kernels call it.

@@ -1,0 +1,108 @@
+"""What policy frugal inherits of another job: trusted while it agrees, outweighed by what is seen."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.kernels import frugality as kernel
+from core.kernels.twins import frugality as twin
+from core.kernels.twins.beliefs import Column
+from tests.property.minds import (
+    educated,
+    inherited,
+    knowing,
+    mind_of,
+    nothing_known,
+    steadily,
+    taught,
+    twin_of,
+)
+from tests.strategies import Lesson, lessons, octaves
+
+EPOCHS, JOULES = [30.0, 20.0, 14.0, 12.0, 20.0], [100.0, 80.0, 65.0, 60.0, 58.0]
+
+
+@given(lessons(octaves(3)), st.sampled_from([0.0, 0.05, 1.0]), st.integers(0, 2**32))
+def test_kernel_and_twin_inherit_the_same(lesson: Lesson, spread: float, seed: int) -> None:
+    known = educated(kernel, lesson)[1]
+    draws = np.random.default_rng(seed)
+    seen = np.exp(mind_of(kernel, lesson, known).costs()[:, 0] + spread * draws.normal(size=len(known)))
+    inherited(known, np.full(len(known), 20.0), seen / 20)
+    compiled, plain = mind_of(kernel, lesson, known), twin_of(lesson, known)
+    if abs(plain.warmth - twin.TRUSTED) > 1e-6:
+        assert compiled.warmth == pytest.approx(plain.warmth, rel=1e-6)
+        np.testing.assert_allclose(compiled.costs(), plain.costs(), rtol=1e-9, atol=1e-8)
+
+
+def test_what_is_inherited_counts_from_three_batch_sizes_on(frugality: ModuleType) -> None:
+    known, cold = nothing_known(5), nothing_known(5)
+    inherited(known, EPOCHS, JOULES)
+    for sizes in ([], [0], [0, 1]):
+        minds = [knowing(frugality, range(5), rows) for rows in (known, cold)]
+        for mind in minds:
+            taught(mind, steadily(sizes[-1:], EPOCHS, JOULES, 2))
+        assert minds[0].warmth == 0
+        np.testing.assert_array_equal(minds[0].costs(), minds[1].costs())
+    warm, alone = (knowing(frugality, range(5), rows) for rows in (known, cold))
+    for mind in (warm, alone):
+        taught(mind, steadily([2], EPOCHS, JOULES, 2))
+    assert warm.warmth >= 0.9
+    assert alone.warmth == 0
+    expected = np.log(np.array(EPOCHS) * JOULES)[3:]
+    missed, missed_alone = (abs(mind.costs()[3:, 0] - expected) for mind in (warm, alone))
+    assert (missed < missed_alone).all()
+    assert (warm.costs()[3:, 1] < alone.costs()[3:, 1]).all()
+
+
+@pytest.mark.parametrize("times", [1e-6, 0.3, 30.0, 1e6])
+def test_what_is_inherited_may_be_on_another_scale(frugality: ModuleType, times: float) -> None:
+    costs = []
+    for scale in (1.0, times):
+        known = nothing_known(5)
+        inherited(known, EPOCHS, scale * np.array(JOULES))
+        mind = knowing(frugality, range(5), known)
+        taught(mind, steadily([0, 1, 2], EPOCHS, JOULES, 2))
+        assert mind.warmth >= 0.9
+        costs.append(mind.costs())
+    np.testing.assert_allclose(costs[0], costs[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("epochs", [EPOCHS[::-1], [10, 40, 160, 640, 2560], [2560, 640, 160, 40, 10]])
+def test_a_source_that_contradicts_what_is_seen_is_dropped(
+    frugality: ModuleType, epochs: list[float]
+) -> None:
+    known, cold = nothing_known(5), nothing_known(5)
+    inherited(known, epochs, JOULES[::-1])
+    minds = [knowing(frugality, range(5), rows) for rows in (known, cold)]
+    for mind in minds:
+        taught(mind, steadily([0, 1, 2], EPOCHS, JOULES, 2))
+    assert minds[0].warmth == 0
+    np.testing.assert_array_equal(minds[0].costs(), minds[1].costs())
+
+
+def test_what_is_seen_outweighs_what_is_inherited(frugality: ModuleType) -> None:
+    known = nothing_known(5)
+    inherited(known, 1.15 ** np.array([0, 0, 0, 1, -1]) * EPOCHS, JOULES)
+    mind = knowing(frugality, range(5), known)
+    taught(mind, steadily([0, 1, 2], EPOCHS, JOULES, 2))
+    expected = np.log(np.array(EPOCHS) * JOULES)[3:]
+    missed = [abs(mind.costs()[3:, 0] - expected)]
+    for times in (1, 4, 16):
+        taught(mind, steadily([3, 4], EPOCHS, JOULES, times))
+        assert mind.warmth >= 0.9
+        missed.append(abs(mind.costs()[3:, 0] - expected))
+    assert (np.diff(missed, axis=0) < 0).all()
+    assert (missed[-1] < 0.01).all()
+
+
+def test_after_a_drift_nothing_is_inherited(frugality: ModuleType) -> None:
+    known = nothing_known(5)
+    inherited(known, EPOCHS, JOULES)
+    mind = knowing(frugality, range(5), known)
+    taught(mind, steadily([0, 1, 2], EPOCHS, JOULES, 8))
+    assert any(taught(mind, steadily([0, 1, 2], EPOCHS, [3 * one for one in JOULES], 2)))
+    assert not known[:, Column.IS_INHERITED].any()
+    assert mind.warmth == 0
