@@ -6,6 +6,7 @@ it.
 
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from core.errors import NoBatchSizeLeft
@@ -36,7 +37,7 @@ class Frugal(Job):
         """Let nothing count that was before."""
         super().start_over()
         self.is_in_bandit = True
-        self._record = frugal.started_over(self._record)
+        self._record = frugal.started_over(self._record, self.specification["batch_sizes"])
 
     def suggest(self) -> Dispatch | Refusal:
         """Dispatch a trial."""
@@ -110,16 +111,16 @@ def outcome_of(decision: Any) -> Any:  # noqa: ANN401  (what a decision returns,
 
 def record_of(specification: Body) -> Record:
     """Return a new job as core has it."""
-    names = set(Specification.__struct_fields__) - {"batch_sizes"}
-    return Record(
-        **{name: value for name, value in specification.items() if name in names},
-        mab_random_generator_state=seeded(specification["mab_seed"]),
-        exp_default_batch_size=specification["default_batch_size"],
-        stage=Stage.MAB,
-        min_cost=None,
-        min_cost_batch_size=specification["default_batch_size"],
-        last_trial_number=0,
-    )
+    stated = set(Specification.__struct_fields__) - {"batch_sizes"}
+    members = {name: value for name, value in specification.items() if name in stated} | {
+        "mab_random_generator_state": seeded(specification["mab_seed"]),
+        "exp_default_batch_size": specification["default_batch_size"],
+        "stage": Stage.MAB,
+        "min_cost": None,
+        "min_cost_batch_size": specification["default_batch_size"],
+        "last_trial_number": 0,
+    }
+    return msgspec.convert(members, Record)  # what is a float there is said as an integer, too
 
 
 def trial_of(trial: Trial) -> TrialRecord:

@@ -31,7 +31,7 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "mab_num_explorations": st.integers(0, 3),
         "mab_seed": st.sampled_from([None, 0, 7, 2**63 - 1]),
         "max_failures": st.sampled_from([1, 1, 2, 3]),
-        "policy": st.sampled_from(["zeus", "frugal"]),
+        "policy": st.sampled_from(["zeus", "frugal", "frugal"]),
         "warm_start_from": st.none(),
         "seed": st.integers(0, 3),  # unknown to the service, sent by existing clients
     },

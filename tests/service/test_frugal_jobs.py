@@ -243,18 +243,21 @@ def test_damaged_knowledge_is_found_and_costs_nothing_else(
         api.suggest(job_id),
         api.report(trial),
         api.end(trial),
-        api.http.post(path_of(job_id, "reset")),
         api.http.patch(path_of(job_id), json={"eta_knob": 0.5}),
     ):
-        assert refused.status_code == 500, refused.text
-        assert refused.headers["content-type"] == "application/problem+json"
-        assert refused.json()["message"]
+        assert refused.status_code == 409, refused.text
+        assert refused.json()["type"] == "urn:batchbandit:problem:knowledge-unreadable"
+        assert f"{path_of(job_id)}/reset" in refused.json()["message"]
+    assert api.http.get(path_of(job_id)).json()["problem"] is not None
     assert tables.contents() == before
     answers = api.http.post("/api/v1/suggestions", json={"job_ids": [job_id, other]}).json()["suggestions"]
-    assert [answer.get("status") for answer in answers] == [500, None], "another job is none the worse for it"
+    assert [answer.get("status") for answer in answers] == [409, None], "another job is none the worse for it"
     keep(server.database_url, job_id, text)
     assert api.report(trial).json()["converged"]
-    recur(api, job_id)
+    assert findings(tables, job_id) == []
+    keep(server.database_url, job_id, damage if damage != "cut" else text[:-1])
+    assert api.http.post(path_of(job_id, "reset")).status_code == 200
+    assert recur(api, job_id)[0] == 16
     assert findings(tables, job_id) == []
 
 
