@@ -76,8 +76,8 @@ cdef double ALARM = 6.0          # the sum of the rest at which there is one
 cdef double FARTHEST = 4.0       # deviations of a single training that count
 cdef double WIDEST = 9.0         # squared, of a training in what deviations are
 
-cdef double TRUSTED = 0.9        # the least weight of what is inherited that counts
-cdef double TRUSTED_SIZES = 3.0  # and after how many batch sizes
+cdef double TRUSTED = 0.97        # the least weight of what is inherited that counts
+cdef double TRUSTED_SIZES = 4.0  # and after how many batch sizes
 
 
 cdef Py_ssize_t room_of_mind(int64_t n) noexcept nogil:
