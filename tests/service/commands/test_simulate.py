@@ -19,6 +19,7 @@ from distributed import LocalCluster
 
 from benchmarks.runs import write
 from benchmarks.server import Server
+from service.commands import simulating as simulating_command
 from service.simulation import engines
 from service.simulation.contenders import Contender
 from service.simulation.recordings import Overrides, read
@@ -317,11 +318,15 @@ def test_a_picture_that_cannot_be_drawn_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = ("simulate", *SMALL, "--seeds", "1", "--picture")
+    unwritable = run(*small, str(tmp_path / "none" / "regret.svg"))
+    assert unwritable.code == 2
+    assert "cannot be written (No such file" in unwritable.err
+    assert "wins" in unwritable.out  # what was found out is not lost with it
+    monkeypatch.setattr(simulating_command, "simulated", lambda *_: pytest.fail("it is refused before"))
     assert "let it end with .pdf, .png, .svg" in run(*small, str(tmp_path / "regret.txt")).err
-    assert "cannot be written (No such file" in run(*small, str(tmp_path / "none" / "regret.svg")).err
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = run(*small, str(tmp_path / "regret.svg"))
-    assert done.code == 2
+    assert (done.code, done.out) == (2, "")
     assert "pip install 'batchbandit-server[pictures]'" in done.err
 
 
@@ -329,6 +334,19 @@ def test_without_anything_to_train_it_is_said_what_to_name(run: Run) -> None:
     done = run("simulate")
     assert done.code == 2
     assert "name a file or a folder of runs, or --synthetic valley" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--max-power", "300"), "are of a file of runs, and none is named"),
+        (("--url", "http://127.0.0.1:1", "--dask", "tcp://127.0.0.1:1"), "name one of them"),
+    ],
+)
+def test_flags_that_would_say_nothing_are_refused(run: Run, flags: tuple[str, ...], said: str) -> None:
+    done = run("simulate", *SMALL, *flags)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
 
 
 def test_a_batch_size_beside_which_there_is_none_cannot_become_dearer(run: Run, tmp_path: Path) -> None:
