@@ -64,6 +64,14 @@ def test_both_forms_of_a_run_are_read_and_rows_without_one_passed_over(tmp_path:
     assert workload.expected(16) == NEVER
 
 
+def test_a_run_that_was_stopped_goes_on_at_its_pace_and_never_reaches_the_target(tmp_path: Path) -> None:
+    stopped = "batch_size,time,energy,converged,epochs\n8,100,5000,true,20\n16,15,900,false,3\n"
+    [workload] = read(write_runs(tmp_path, stopped), Overrides(8, 250.0))
+    assert workload.goal == Goal(0.5, 20)
+    assert workload.runs[8] == [Training(5.0, 250.0, (0.0,) * 19 + (1.0,))]
+    assert workload.runs[16] == [Training(5.0, 300.0, (0.0,) * 20)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
