@@ -20,8 +20,10 @@ from distributed import LocalCluster
 from benchmarks.runs import write
 from benchmarks.server import Server
 from service.commands import simulating as simulating_command
+from service.commands.comparing import estimated
 from service.simulation import engines
 from service.simulation.contenders import Contender
+from service.simulation.estimates import Estimate
 from service.simulation.recordings import Overrides, read
 from service.simulation.traces import recorded
 from service.simulation.workloads import NEVER, Goal, Spending, Workload
@@ -374,3 +376,7 @@ def test_a_default_that_never_reaches_its_target_is_stuck_and_saves_nothing(run:
     assert oracle["against"]["default"] == {"cost": None, "energy": None, "time": None}
     assert math.isclose(oracle["regret"]["value"], 0, abs_tol=1e-9)
     assert total["total"][0]["stuck"] == 3
+
+
+def test_a_number_that_rounds_to_nothing_has_no_sign() -> None:
+    assert estimated(Estimate(-0.001, -0.011, 0.009)) == "0.00 ± 0.01"
