@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from core.kernels import stream
-from core.kernels.frugality import Mind
+from core.kernels.frugality import SUSPECTS, Mind
 from core.policies.knowledge import Course, Knowledge, Leader, Seen, Suspect, considered, rows_of, seen_of
 from core.rationale import Weighed, weighed
 from core.records import Arm, Job
@@ -140,7 +140,7 @@ class Thinker:
         results = {size: seen.results for size, seen in self._known.seen.items()}
         if has_drifted:
             results = dict.fromkeys(results, 0)
-            for suspect in self._known.suspects:
+            for suspect in self._known.suspects[-(SUSPECTS - 1) :]:  # the kernel's, beside this result
                 results[suspect.batch_size] += 1
         results[batch_size] = results.get(batch_size, 0) + 1
         seen = {

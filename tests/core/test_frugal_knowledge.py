@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from core.errors import NoBatchSizeLeft
+from core.errors import KnowledgeUnreadable, NoBatchSizeLeft
 from core.kernels.frugality import MOST_SIZES, SUSPECTS
 from core.policies.knowledge import Inherited, Knowledge, Leader, Seen, Suspect, considered, read, write
 from core.rationale import Rule
@@ -44,6 +44,33 @@ def test_a_drift_is_noticed_once_and_what_was_known_is_forgotten(make_frugal: Ma
     assert reported.drift.seen == 240.0
     assert ledger.trials[number].drifted_from == reported.drift.expected
     assert ledger.job.num_drifts == 1
+    assert ledger.findings() == []
+
+
+def test_after_a_drift_the_results_that_count_are_those_that_show_it(make_frugal: MakeFrugal) -> None:
+    ledger = make_frugal((32, 64))
+    for size in (32, 64):
+        for _ in range(5):
+            train(ledger, ledger.begin(size).trial_number, 100.0)
+    suspects = [Suspect(size, EPOCHS, 1.0, 300.0, 0, None) for size in (32, *[64] * (SUSPECTS - 1))]
+    text = write(replace(known(ledger), watched=(5.9, 0.0), suspects=suspects))
+    ledger.job = replace(ledger.job, knowledge=text)
+    reported = ledger.report(ledger.begin(64).trial_number, energy=300.0, current_epoch=EPOCHS)
+    assert reported.drift is not None
+    assert [(row.results, row.runs) for row in known(ledger).seen.values()] == [(0, 0), (SUSPECTS, SUSPECTS)]
+
+
+def test_what_cannot_be_read_is_told_and_a_job_starts_over_from_it(make_frugal: MakeFrugal) -> None:
+    ledger = proven(make_frugal)
+    running = ledger.suggest().trial.trial_number
+    ledger.job = replace(ledger.job, knowledge='{"batch_sizes":[8')
+    for call in (ledger.suggest, lambda: ledger.report(running), lambda: ledger.change(eta_knob=0.1)):
+        with pytest.raises(KnowledgeUnreadable, match="start over, knowing nothing: POST /api/v1/jobs/"):
+            call()
+    ledger.reset()
+    assert known(ledger) == Knowledge(tuple(ledger.batch_sizes))
+    ledger.report(running)
+    assert ledger.suggest().rationale.rule is Rule.DEFAULT
     assert ledger.findings() == []
 
 
