@@ -1,7 +1,7 @@
 """What a job loses that begins with what a misleading one has shown, against one that begins with nothing.
 
-``python -m benchmarks.misleading --traces FOLDER`` lets jobs on every recorded workload and GPU begin with one
-that has recurred where costs lie otherwise, family by family; ``good`` is the same workload on another GPU.
+``python -m benchmarks.misleading --traces FOLDER`` lets jobs on every recorded workload and GPU begin with
+one that has recurred where costs lie otherwise, family by family; ``good`` is the same workload elsewhere.
 Without a folder the workloads are made up.
 """
 
@@ -21,10 +21,9 @@ from service.errors import OpeningError
 from service.simulation import engines
 from service.simulation.beginnings import source_of
 from service.simulation.contenders import Contender
-from service.simulation.estimates import Estimate, ratio
+from service.simulation.estimates import Estimate, Numbers, ratio
 from service.simulation.families import Family
-from service.simulation.outcomes import measured
-from service.simulation.playing import Numbers, joined, pieces, play
+from service.simulation.playing import joined, pieces, play
 from service.simulation.scenarios import Scenario
 from service.simulation.sources import Conditions, Source, scenarios_of
 from service.simulation.workloads import Curve, Run, Workload
@@ -132,7 +131,7 @@ FAMILIES: Mapping[str, Misleading] = {
     "flat": _costing("flat", lambda _, least, most: math.sqrt(least * most)),
     "noisy": _noisy,
 }
-"""How the costs lie of what a job begins with; beside them, ``unrelated`` is another workload of the same source."""
+"""How the costs lie of what a job begins with; beside them, ``unrelated`` is another workload."""
 
 BY_CHANCE = {"shuffled", "noisy"}
 
@@ -168,7 +167,7 @@ def _regrets(scenarios: Sequence[Scenario], contender: Contender, seeds: int, wo
     rows = []
     for scenario in scenarios:
         parts = [one for piece, one in zip(cut, told, strict=True) if piece.scenario is scenario]
-        rows.append(measured(scenario, joined(parts)).regret())
+        rows.append(joined(parts).regret())
     return np.array(rows)
 
 

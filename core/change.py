@@ -1,6 +1,6 @@
 """Changing a job that runs: other terms, under which what was measured is costed anew, or a new start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -36,7 +36,7 @@ def _registered(job: Job, terms: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in registered.items() if terms.get(name, getattr(job, name)) != value}
 
 
-def started_over(job: Job) -> Job:
+def started_over(job: Job, batch_sizes: Sequence[int]) -> Job:
     """Return a job as it was registered: no trial before counts any more."""
     fresh = replace(
         job,
@@ -45,4 +45,4 @@ def started_over(job: Job) -> Job:
         failures={},
         reset_number=job.last_trial_number,
     )
-    return policies.of(job).started_over(fresh)
+    return policies.of(job).started_over(fresh, batch_sizes)

@@ -4,7 +4,8 @@ CoreError
 ├── NoBatchSizeLeft
 ├── UnknownBatchSize
 ├── TrialFailed
-└── CostOutOfRange
+├── CostOutOfRange
+└── KnowledgeUnreadable
 """
 
 
@@ -26,3 +27,7 @@ class TrialFailed(CoreError):
 
 class CostOutOfRange(CoreError):
     """The reported time and energy make a cost that is not above 0 or is beyond 1e100 joules."""
+
+
+class KnowledgeUnreadable(CoreError):
+    """What a policy has kept of a job is not what it wrote."""

@@ -20,6 +20,7 @@ ServiceError
 ├── SpecificationConflict     409
 ├── JobIdTaken                409
 ├── NoBatchSizeLeft           409
+├── KnowledgeUnreadable       409
 ├── NotInstalled              501
 ├── KeyReused                 422
 └── Unavailable               503
@@ -221,6 +222,13 @@ class NoBatchSizeLeft(ServiceError):
     problem = "no-batch-size-left"
 
 
+class KnowledgeUnreadable(ServiceError):
+    """What is known of the job is damaged."""
+
+    status = HTTPStatus.CONFLICT
+    problem = "knowledge-unreadable"
+
+
 class NotInstalled(ServiceError):
     """What would answer the call is an extra that is not here."""
 
@@ -275,4 +283,6 @@ def from_core(error: core_errors.CoreError) -> ServiceError:
         return TrialFailed(str(error))
     if isinstance(error, core_errors.NoBatchSizeLeft):
         return NoBatchSizeLeft(str(error))
+    if isinstance(error, core_errors.KnowledgeUnreadable):
+        return KnowledgeUnreadable(str(error))
     return ServiceError(str(error))

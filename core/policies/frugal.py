@@ -7,14 +7,16 @@ sources. Of what zeus reads it takes ``eta_knob``, ``beta_knob`` (None: nothing 
 ``mab_seed``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from core import failures
 from core.cost import cost_of, reported_cost
-from core.errors import NoBatchSizeLeft
+from core.errors import KnowledgeUnreadable, NoBatchSizeLeft
 from core.finding import Finding
 from core.kept import Kept
 from core.needs import Precedent
@@ -34,7 +36,7 @@ from core.policies.knowledge_invariants import knowledge_findings
 from core.policies.protocol import Drift, Judged, Learning, Learnt, Proposal, Proposing
 from core.policies.thinking import Ending, Thinker
 from core.rationale import Rationale, Rule
-from core.records import Job, Report, Stage, Trial, TrialType, Verdict
+from core.records import Arm, Job, Report, Stage, Trial, TrialType, Verdict
 
 STARTS_WARM = True
 
@@ -231,10 +233,21 @@ def retune(before: Job, job: Job) -> Learning:
     return Learnt(_with(job, known), believed=tuple(thinker.arms()))
 
 
-def started_over(job: Job) -> Job:
-    """Return a job that knows nothing but what it began with."""
-    known = known_of(job)
-    return _with(job, Knowledge(known.batch_sizes, inherited=known.inherited))
+def started_over(job: Job, batch_sizes: Sequence[int]) -> Job:
+    """Return a job that knows nothing but what it inherits, and not even that where it cannot be read."""
+    with suppress(KnowledgeUnreadable):
+        return _with(job, Knowledge(tuple(batch_sizes), inherited=known_of(job).inherited))
+    return _with(job, Knowledge(tuple(batch_sizes)))
+
+
+def proven(job: Job, arms: Iterable[Arm]) -> list[Arm]:
+    """Leave out what has not converged and what is set aside; of what cannot be read nothing is proven."""
+    try:
+        seen = known_of(job).seen
+    except KnowledgeUnreadable:
+        return []
+    usable = set(failures.usable(job, (size for size, one in seen.items() if one.successes > 0)))
+    return [arm for arm in arms if arm.batch_size in usable]
 
 
 def audit(kept: Kept) -> Iterator[Finding]:
@@ -243,8 +256,18 @@ def audit(kept: Kept) -> Iterator[Finding]:
 
 
 def known_of(job: Job) -> Knowledge:
-    """Return what is known of a job."""
-    return read(job.knowledge or "")
+    """Return what is known of a job.
+
+    Raises:
+        KnowledgeUnreadable: Something else has written there.
+    """
+    try:
+        return read(job.knowledge or "")
+    except msgspec.DecodeError as error:
+        raise KnowledgeUnreadable(
+            f"What is known of job({job.job_id}) cannot be read ({error}). Restore the database from a "
+            f"backup; or let the job start over, knowing nothing: {failures.reset_call(job)}."
+        ) from error
 
 
 def _with(job: Job, known: Knowledge) -> Job:

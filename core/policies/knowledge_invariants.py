@@ -8,7 +8,8 @@ import msgspec
 from core.finding import RESTORE, Finding
 from core.kept import Kept, counted_trials
 from core.policies.knowledge import Knowledge, read
-from core.records import Arm, Trial, TrialStatus
+from core.policies.thinking import Thinker
+from core.records import Arm, Job, Trial, TrialStatus
 
 
 def knowledge_findings(kept: Kept) -> Iterator[Finding]:
@@ -19,8 +20,11 @@ def knowledge_findings(kept: Kept) -> Iterator[Finding]:
     except msgspec.DecodeError as error:
         yield Finding(job.job_id, None, f"what is known of it cannot be read ({error})", RESTORE)
         return
-    if list(known.batch_sizes) != sorted(kept.batch_sizes):
+    named = {*known.seen, *known.curves, *known.inherited, *(one.batch_size for one in known.suspects)}
+    if list(known.batch_sizes) != sorted(kept.batch_sizes) or not named <= set(known.batch_sizes):
         yield Finding(job.job_id, None, "what is known of it is of other batch sizes", RESTORE)
+    else:
+        yield from _of_leader(job, known)
     trials = counted_trials(kept)
     yield from _of_results(job.job_id, known, trials, kept.arms)
     yield from _of_running(job.job_id, known, trials)
@@ -39,6 +43,23 @@ def _of_results(
         yield Finding(job_id, size, what, RESTORE)
     for size in shown.keys() - known.seen.keys():
         yield Finding(job_id, size, f"its {shown[size]} results are not known", RESTORE)
+
+
+def _of_leader(job: Job, known: Knowledge) -> Iterator[Finding]:
+    """What is known makes beliefs, and the best of what has converged is known to be that."""
+    converged = {size for size, seen in known.seen.items() if seen.successes > 0}
+    leader = known.leader
+    if (leader is None) != (not converged) or (leader is not None and leader.batch_size not in converged):
+        what = (
+            f"{'nothing' if leader is None else leader.batch_size} is said to be the best that has converged"
+        )
+        yield Finding(job.job_id, None, what, RESTORE)
+    try:
+        is_believable = Thinker(job, known).is_believable
+    except (KeyError, ValueError):
+        is_believable = False
+    if not is_believable:
+        yield Finding(job.job_id, None, "what is known of it makes no costs", RESTORE)
 
 
 def _of_running(job_id: str, known: Knowledge, trials: list[Trial]) -> Iterator[Finding]:

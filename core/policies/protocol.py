@@ -5,7 +5,7 @@ stands in the records that it is given and returns, so that it goes on anywhere,
 decisions are generators that yield needs (``core.needs``); the rest are plain functions.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -114,8 +114,11 @@ class Policy(Protocol):
     def retune(self, before: Job, job: Job) -> Learning:
         """Take in that terms of a job have changed; its lowest cost is that under its new ones."""
 
-    def started_over(self, job: Job) -> Job:
+    def started_over(self, job: Job, batch_sizes: Sequence[int]) -> Job:
         """Return a job of which no trial before counts any more, with nothing that they have shown."""
+
+    def proven(self, job: Job, arms: Iterable[Arm]) -> list[Arm]:
+        """Return the arms of which one may be called the best so far."""
 
     def audit(self, kept: Kept) -> Iterator[Finding]:
         """Go through what the policy keeps that is not as the trials make it."""

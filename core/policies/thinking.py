@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from core.kernels import stream
-from core.kernels.frugality import Mind
+from core.kernels.frugality import SUSPECTS, Mind
 from core.policies.knowledge import Course, Knowledge, Leader, Seen, Suspect, considered, rows_of, seen_of
 from core.rationale import Weighed, weighed
 from core.records import Arm, Job
@@ -79,6 +79,12 @@ class Thinker:
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 6)
 
+    @property
+    def is_believable(self) -> bool:
+        """Whether what is known makes costs, and variances of them."""
+        costs = self._mind.costs()
+        return bool(np.isfinite(costs).all() and (costs[:, 1] > 0).all())
+
     def leader(self) -> int | None:
         """Return the batch size that has converged and is believed to cost the least, of those usable."""
         costs = self._mind.costs()[:, 0]
@@ -134,7 +140,7 @@ class Thinker:
         results = {size: seen.results for size, seen in self._known.seen.items()}
         if has_drifted:
             results = dict.fromkeys(results, 0)
-            for suspect in self._known.suspects:
+            for suspect in self._known.suspects[-(SUSPECTS - 1) :]:  # the kernel's, beside this result
                 results[suspect.batch_size] += 1
         results[batch_size] = results.get(batch_size, 0) + 1
         seen = {

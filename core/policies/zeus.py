@@ -4,7 +4,7 @@ Source: You et al., "Zeus: Understanding and Optimizing GPU Energy Consumption o
 section 4; the order of rewards and of draws is that of its Batch Size Optimizer, to the last bit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -144,9 +144,15 @@ def retune(before: Job, job: Job) -> Learning:
     return Learnt(job, tuple(fitted))
 
 
-def started_over(job: Job) -> Job:
+def started_over(job: Job, batch_sizes: Sequence[int]) -> Job:  # noqa: ARG001
     """Return a job that prunes, from its default batch size; its random stream goes on."""
     return replace(job, stage=Stage.PRUNING, exp_default_batch_size=job.default_batch_size)
+
+
+def proven(job: Job, arms: Iterable[Arm]) -> list[Arm]:
+    """Leave out what has no result and what is set aside."""
+    known = [arm for arm in arms if arm.num_observations > 0]
+    return [arm for arm in known if not failures.is_set_aside(job, arm.batch_size)]
 
 
 def audit(kept: Kept) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -14,6 +15,8 @@ from service.simulation.deciders import job_of
 from service.simulation.recurrences import Decision, Dispatched
 from service.simulation.scenarios import Scenario
 from service.simulation.trainings import Epoch
+
+T = TypeVar("T")
 
 PREFIX = "simulation"
 """How the names of the jobs begin."""
@@ -36,14 +39,15 @@ class _Registered(Struct, frozen=True):
 class Asked:
     """A job of a service; see ``recurrences.Decider``."""
 
-    def __init__(self, service: Service, job_id: str) -> None:
+    def __init__(self, service: Service, job_id: str, is_over: Event) -> None:
         self._service = service
         self.job_id = job_id
+        self._is_over = is_over
 
     def suggest(self) -> Dispatched:
         """Return a new trial."""
         try:
-            said = self._service.ask("GET", "/jobs/batch_size", _Suggested, {"job_id": self.job_id})
+            said = self._ask("GET", "/jobs/batch_size", _Suggested, {"job_id": self.job_id})
         except Failed as error:
             if error.exit_code == Exit.REFUSED:
                 raise NoBatchSizeLeft(error.message) from error
@@ -58,7 +62,7 @@ class Asked:
             "metric": epoch.metric,
             "current_epoch": epoch.number,
         }
-        verdict = self._service.ask("POST", "/report", _Verdict, body=body)
+        verdict = self._ask("POST", "/report", _Verdict, body=body)
         said = Decision(verdict.stop_train, verdict.converged)
         if said.stop_train:
             self.lose(trial)  # which it is not, since it has its result
@@ -66,16 +70,24 @@ class Asked:
 
     def lose(self, trial: Dispatched) -> None:
         """End a trial; without a result it has failed."""
-        self._service.ask("PATCH", "/trials", object, body=self._body(trial))
+        self._ask("PATCH", "/trials", object, body=self._body(trial))
+
+    def _ask(self, method: str, path: str, kind: type[T], *said: Any, **body: Any) -> T:  # noqa: ANN401
+        if self._is_over.is_set():
+            raise Failed(Exit.INTERRUPTED, "interrupted")
+        return self._service.ask(method, path, kind, *said, **body)
 
     def _body(self, trial: Dispatched) -> dict[str, Any]:
         return {"job_id": self.job_id, **trial._asdict()}
 
 
 def asking(
-    service: Service, *, is_kept: bool
+    service: Service, is_over: Event, *, is_kept: bool
 ) -> Callable[[Scenario, Policy, int, str | None], AbstractContextManager[Asked]]:
-    """Return what registers a job with a service, and deletes it afterwards unless it is to be kept."""
+    """Return what registers a job with a service, and deletes it afterwards unless it is to be kept.
+
+    Once it is over nothing is asked any more, and what decides raises ``Failed``.
+    """
 
     @contextmanager
     def asked(scenario: Scenario, policy: Policy, seed: int, begins_with: str | None) -> Iterator[Asked]:
@@ -84,7 +96,7 @@ def asking(
             body["warm_start_from"] = begins_with
         registered = service.ask("POST", "/jobs", _Registered, body=body)
         try:
-            yield Asked(service, registered.job_id)
+            yield Asked(service, registered.job_id, is_over)
         finally:
             if not is_kept:
                 service.ask("DELETE", "/jobs", object, {"job_id": registered.job_id})

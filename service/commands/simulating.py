@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -125,8 +126,12 @@ def simulated(
 
 def _computed(cut: Sequence[Piece], where: Where, advance: Advance) -> list[Played]:
     if where.url is not None:
-        with Service(where.url, where.token) as service, engines.threads(where.workers) as pool:
-            work = partial(play, remotely=asking(service, is_kept=where.is_kept))
+        is_over = Event()
+        with (
+            Service(where.url, where.token) as service,
+            engines.threads(where.workers, is_over.set) as pool,
+        ):
+            work = partial(play, remotely=asking(service, is_over, is_kept=where.is_kept))
             return engines.submitted(pool, work, cut, advance)
     if where.dask is not None:
         with engines.cluster(where.dask) as pool:

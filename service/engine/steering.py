@@ -86,7 +86,7 @@ def reset(dossier: Dossier) -> Generator[Need, Any, Started]:
     """Start a job over: nothing of what its trials have shown so far counts any more."""
     job = existing(dossier)
     batch_sizes = yield from needs.batch_sizes(job)
-    dossier.reset(retuning.started_over(job), batch_sizes)
+    dossier.reset(retuning.started_over(job, batch_sizes), batch_sizes)
     dossier.happen(Kind.JOB_RESET)
     return Started(job.job_id, job.last_trial_number + 1)
 

@@ -4,11 +4,12 @@ What comes out is the same.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from time import monotonic
 from typing import TypeVar
 
@@ -47,22 +48,26 @@ def mapped(work: Callable[[T], U], pieces: Sequence[T], workers: int | None, adv
 
 
 def submitted(pool: Executor, work: Callable[[T], U], pieces: Sequence[T], advance: Advance) -> list[U]:
-    """Return what work makes of each piece in a pool."""
-    futures = [pool.submit(work, piece) for piece in pieces]
-    try:
-        for future in as_completed(futures):
-            future.result()
-            advance(1)
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+    """Return what work makes of each piece in a pool; who made the pool ends it where that fails."""
+    with _interrupts_held():
+        futures = [pool.submit(work, piece) for piece in pieces]
+    for future in as_completed(futures):
+        future.result()
+        advance(1)
     return [future.result() for future in futures]
 
 
-def threads(workers: int | None) -> Executor:
-    """Return a pool of threads, for work that waits for somebody else."""
-    return ThreadPoolExecutor(workers or _cores())
+@contextmanager
+def threads(workers: int | None, stop: Callable[[], None]) -> Iterator[Executor]:
+    """Yield a pool of threads, for work that waits for somebody else; where one fails, the others stop."""
+    pool = ThreadPoolExecutor(workers or _cores())
+    try:
+        yield pool
+    except BaseException:
+        stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -85,12 +90,41 @@ def cluster(address: str) -> Iterator[Executor]:
             f"no Dask scheduler answers at {address} ({error}); start one, or name its address"
         ) from error
     with client:
-        yield client.get_executor()
+        pool = client.get_executor()
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False)  # which cancels what is left
 
 
-def _processes(workers: int) -> Executor:
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold interrupts back until the end; processes that are started meanwhile never get any.
+
+    An interrupt goes to all processes of a terminal, and is for this one to heed.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    """Yield so many processes; where one fails, or an interrupt comes, the others are ended at once."""
+    others = set(active_children())
     # A process that is forked would share the threads' locks, of the progress bar for one.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(active_children()) - others:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def _cores() -> int:

@@ -8,11 +8,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from service.simulation.contenders import Contender
-from service.simulation.estimates import Estimate, mean, ratio
+from service.simulation.estimates import Estimate, Numbers, mean, ratio
 from service.simulation.playing import Piece, Played, joined
 from service.simulation.scenarios import Scenario
-
-Numbers = NDArray[np.float64]
 
 YARDSTICK = Contender.ZEUS
 """Whose regret that of the others is held against."""
@@ -79,54 +77,17 @@ class Total(Struct, frozen=True, kw_only=True):
     stuck: int
 
 
-class Measured(Struct, frozen=True):
-    """What a contender took on a workload, a row a seed and a column a recurrence.
-
-    Joules of cost, and by what the best batch size takes on average: cost, energy and time.
-    """
-
-    played: Played
-    cost: Numbers
-    relative: dict[str, Numbers]
-
-    @property
-    def ended(self) -> NDArray[np.bool_]:
-        """Which seeds came to an end."""
-        return ~self.played.is_stuck
-
-    def regret(self) -> Numbers:
-        """Return the regret of each seed, in trainings at the best batch size."""
-        return np.asarray((self.relative["cost"] - 1).sum(axis=1))
-
-
-Measures = Mapping[Contender, Measured]
-
-
-def measured(scenario: Scenario, played: Played) -> Measured:
-    """Hold what was played against the best batch size of its time."""
-    eta = scenario.terms.eta_knob
-    usual: dict[str, list[float]] = {"cost": [], "energy": [], "time": []}
-    for workload, recurrences in scenario.phases():
-        spent = workload.expected(workload.best_batch_size(eta))
-        usual["cost"] += [workload.cost(spent, eta)] * recurrences
-        usual["energy"] += [spent.energy] * recurrences
-        usual["time"] += [spent.time] * recurrences
-    cost = eta * played.energy + (1 - eta) * scenario.before.max_power * played.time
-    taken = {"cost": cost, "energy": played.energy, "time": played.time}
-    # Where no energy was measured there is none to compare.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = {name: taken[name] / np.array(usual[name]) for name in taken}
-    return Measured(played, cost, relative)
+Measures = Mapping[Contender, Played]
 
 
 def gathered(cut: Sequence[Piece], told: Sequence[Played]) -> list[tuple[Scenario, Measures]]:
     """Put together what the pieces of a simulation came to, scenario by scenario."""
-    found: dict[int, tuple[Scenario, dict[Contender, Measured]]] = {}
+    found: dict[int, tuple[Scenario, dict[Contender, Played]]] = {}
     pairs = zip(cut, told, strict=True)
     for (key, contender), parts in groupby(pairs, lambda pair: (id(pair[0].scenario), pair[0].contender)):
         pieces, played = zip(*parts, strict=True)
         scenario = pieces[0].scenario
-        found.setdefault(key, (scenario, {}))[1][contender] = measured(scenario, joined(played))
+        found.setdefault(key, (scenario, {}))[1][contender] = joined(played)
     return list(found.values())
 
 
@@ -140,7 +101,7 @@ def outcome(scenario: Scenario, measures: Measures) -> Outcome:
         best_batch_size=best,
         then_best=then if scenario.change < scenario.recurrences else None,
         recurrences=scenario.recurrences,
-        seeds=len(next(iter(measures.values())).cost),
+        seeds=len(next(iter(measures.values())).is_stuck),
         policies=[_result(scenario, contender, measures) for contender in measures],
     )
 
@@ -148,18 +109,17 @@ def outcome(scenario: Scenario, measures: Measures) -> Outcome:
 def _result(scenario: Scenario, contender: Contender, measures: Measures) -> Result:
     own = measures[contender]
     ended = own.ended
-    counts = own.played.chosen[ended].sum(axis=0)
-    chosen = sorted(zip(counts.tolist(), scenario.before.batch_sizes, strict=True), reverse=True)
+    chosen = sorted(zip(own.chosen.tolist(), scenario.before.batch_sizes, strict=True), reverse=True)
     pair = _paired(own, measures.get(YARDSTICK))
-    by_recurrence = (own.relative["cost"][ended] - 1).cumsum(axis=1)
+    cost, energy, time = (mean(column) for column in own.spent[ended].T / scenario.recurrences)
     return Result(
         policy=contender,
         regret=mean(own.regret()[ended]),
-        regrets=by_recurrence.mean(axis=0).tolist() if ended.any() else [],
-        cost=mean(own.cost[ended].mean(axis=1)),
-        energy=mean(own.played.energy[ended].mean(axis=1)),
-        time=mean(own.played.time[ended].mean(axis=1)),
-        chosen={size: times / int(counts.sum()) for times, size in chosen if times},
+        regrets=own.regrets.mean.tolist() if ended.any() else [],
+        cost=cost,
+        energy=energy,
+        time=time,
+        chosen={size: times / int(own.chosen.sum()) for times, size in chosen if times},
         against={other: _against([own], [measures[other]]) for other in measures if other is not contender},
         by_zeus=ratio(*pair) if pair else None,
         better=float((pair[0] < pair[1]).mean()) if pair else None,
@@ -197,20 +157,20 @@ def _total(contender: Contender, all_measures: Sequence[Measures]) -> Total:
     )
 
 
-def _all_ended(each: Iterable[Measured]) -> NDArray[np.bool_]:
+def _all_ended(each: Iterable[Played]) -> NDArray[np.bool_]:
     return np.asarray(np.logical_and.reduce([one.ended for one in each]))
 
 
-def _summed_regret(each: Sequence[Measured]) -> Numbers:
+def _summed_regret(each: Sequence[Played]) -> Numbers:
     return np.asarray(sum(one.regret() for one in each))
 
 
-def _wins(own: Measured, other: Measured) -> bool:
+def _wins(own: Played, other: Played) -> bool:
     both = own.ended & other.ended
     return bool(both.any() and own.regret()[both].mean() < other.regret()[both].mean())
 
 
-def _paired(own: Measured, other: Measured | None) -> tuple[Numbers, Numbers] | None:
+def _paired(own: Played, other: Played | None) -> tuple[Numbers, Numbers] | None:
     """Return the regrets of the seeds on which both came to an end, None where there are none."""
     if other is None:
         return None
@@ -223,10 +183,10 @@ def _worst(own: Numbers, other: Numbers) -> float | None:
     return float((own[positive] / other[positive]).max()) if positive.any() else None
 
 
-def _against(own: Sequence[Measured], others: Sequence[Measured]) -> Against:
+def _against(own: Sequence[Played], others: Sequence[Played]) -> Against:
     both = _all_ended([*own, *others])
 
-    def summed(each: Sequence[Measured], what: str) -> Numbers:
-        return np.asarray(sum(one.relative[what].sum(axis=1) for one in each))[both]
+    def summed(each: Sequence[Played]) -> Numbers:
+        return np.asarray(sum(one.relative for one in each))[both].T
 
-    return Against(*(ratio(summed(own, what), summed(others, what)) for what in ("cost", "energy", "time")))
+    return Against(*(ratio(*pair) for pair in zip(summed(own), summed(others), strict=True)))

@@ -8,8 +8,9 @@ import numpy as np
 
 from service.errors import OpeningError
 from service.simulation.contenders import Contender
-from service.simulation.estimates import Z
-from service.simulation.outcomes import Measured, Measures
+from service.simulation.estimates import Moments
+from service.simulation.outcomes import Measures
+from service.simulation.playing import Played
 from service.simulation.scenarios import Scenario
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def _chart(axes: "Axes", scenario: Scenario, measures: Measures) -> None:
     axes.set_ylabel("regret, in trainings at the best")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
-    for contender, measured in measures.items():
-        _line(axes, contender, measured)
-    tops = [_top(measured) for contender, measured in measures.items() if contender not in PLANS]
+    for contender, played in measures.items():
+        _line(axes, contender, played.regrets)
+    tops = [_top(played) for contender, played in measures.items() if contender not in PLANS]
     if tops and max(tops) > 0:
         axes.set_ylim(top=BEYOND * max(tops), bottom=min(0.0, -0.1 * max(tops)))
 
@@ -73,18 +74,17 @@ PLANS = {Contender.DEFAULT, Contender.ORACLE, Contender.GRID}
 """What people do by themselves, and may lose any amount with."""
 
 
-def _top(measured: Measured) -> float:
-    return float(measured.regret()[measured.ended].mean()) if measured.ended.any() else 0.0
+def _top(played: Played) -> float:
+    return float(played.regrets.mean[-1]) if played.regrets.rows else 0.0
 
 
-def _line(axes: "Axes", contender: Contender, measured: Measured) -> None:
-    regrets = (measured.relative["cost"][measured.ended] - 1).cumsum(axis=1)
-    if len(regrets) == 0:
+def _line(axes: "Axes", contender: Contender, regrets: Moments) -> None:
+    if not regrets.rows:
         return
     colour = COLOURS[list(Contender).index(contender) % len(COLOURS)]
-    recurrences = np.arange(1, regrets.shape[1] + 1)
-    mean = regrets.mean(axis=0)
+    recurrences = np.arange(1, len(regrets.mean) + 1)
+    mean = regrets.mean
     axes.plot(recurrences, mean, label=contender.value, color=colour, linewidth=1.2)
-    if len(regrets) > 1:
-        half = Z * regrets.std(axis=0, ddof=1) / np.sqrt(len(regrets))
+    half = regrets.half_width()
+    if half is not None:
         axes.fill_between(recurrences, mean - half, mean + half, alpha=0.25, color=colour, linewidth=0)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection
 
+from core import policies
 from core.failures import WHOLE, is_set_aside
 from core.odds import interval, probabilities_best
 from core.pruning import prunes
@@ -122,12 +123,11 @@ def _interval(arm: Arm | None) -> tuple[float, float] | None:
 def _odds(job: Job, arms: Mapping[int, Arm]) -> dict[int, float]:
     """Return the probability of being the best of the arms that can be chosen, by batch size.
 
-    Where nothing is pruned, those are left out of which no result counts.
+    Where nothing is pruned, those are left out that have not converged.
     """
-    usable = [
-        arm
-        for size, arm in arms.items()
-        if not is_set_aside(job, size) and (prunes(job) or arm.num_observations > 0)
-    ]
+    if prunes(job):
+        usable = [arm for size, arm in arms.items() if not is_set_aside(job, size)]
+    else:
+        usable = policies.of(job).proven(job, arms.values())
     best = probabilities_best(usable) if usable else []
     return {arm.batch_size: one for arm, one in zip(usable, best, strict=True)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from sqlalchemy import Connection
 
-from core.failures import is_set_aside
+from core import policies
 from core.pruning import prunes
 from core.records import Arm, Job, Policy, Stage, Trial
 from core.savings import savings_of
@@ -204,11 +204,9 @@ def best_batch_size(job: Job, arms: Mapping[int, Arm]) -> int | None:
     """Return the batch size of the lowest posterior mean cost, while pruning of the lowest cost so far.
 
     None where there is no cost yet. An arm that is set aside, which is chosen no more, is not the best one,
-    nor is any of a job that prunes nothing before something has converged.
+    nor, of a job that prunes nothing, one that has not converged.
     """
     if job.stage is Stage.PRUNING:
         return None if job.min_cost is None else job.min_cost_batch_size
-    if job.min_cost is None and not prunes(job):
-        return None
-    known = [arm for arm in arms.values() if arm.num_observations and not is_set_aside(job, arm.batch_size)]
+    known = policies.of(job).proven(job, arms.values())
     return max(known, key=lambda arm: arm.param_mean).batch_size if known else None

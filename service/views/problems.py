@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from core import policies
-from core.errors import NoBatchSizeLeft
+from core.errors import KnowledgeUnreadable, NoBatchSizeLeft
 from core.failures import WHOLE, described, reset_call
 from core.records import Job, Trial
 from service.views.shapes import Problem, Trouble
@@ -26,7 +26,7 @@ def problem_of(job: Job, sizes: Sequence[int], explorations: Mapping[int, Sequen
     try:
         if sizes:
             policies.of(job).ensure_choice(job, sizes, explorations)
-    except NoBatchSizeLeft as error:
+    except (NoBatchSizeLeft, KnowledgeUnreadable) as error:
         return Problem(Trouble.STUCK, str(error))
     sentence = _failing(job)
     return Problem(Trouble.FAILING, sentence) if sentence else None

@@ -81,13 +81,9 @@ class JobBody(Struct, frozen=True, kw_only=True):
         self._check_policy()
 
     def _check_policy(self) -> None:
-        policy = POLICIES.get(Policy.ZEUS if self.policy is UNSET else self.policy)
-        if policy is None:
-            known = ", ".join(POLICIES)
-            raise Contradiction("policy", f"Expected a policy that this release has: {known}")
         if not isinstance(self.warm_start_from, str):
             return
-        if not policy.STARTS_WARM:
+        if not POLICIES[Policy.ZEUS if self.policy is UNSET else self.policy].STARTS_WARM:
             raise Contradiction(
                 "warm_start_from",
                 f"Expected null beside this policy, which starts cold: name policy {Policy.FRUGAL} with it",

@@ -85,6 +85,29 @@ def test_a_training_that_costs_too_much_is_stopped(server: Server) -> None:
     assert "exceeded the cost upper bound" in trial.message
 
 
+def test_a_job_of_the_policy_frugal_recurs(server: Server) -> None:
+    job = a_job(policy="frugal")
+    costs = {8: 30.0, 16: 20.0, 32: 10.0}
+    sizes = []
+    for _ in range(8):
+        meter = Declared()
+        with batchbandit.trial(server.url, job, meter=meter, clock=meter.clock) as trial:
+            sizes.append(trial.batch_size)
+            train(trial, meter, [0.3, 0.6, 0.95], costs[trial.batch_size])
+    assert (sizes[0], set(sizes[3:])) == (16, {32})
+    results = trials(server.database, job, "status, converged, epochs")
+    assert results[-5:] == [("Succeeded", 1, 3)] * 5
+
+
+def test_a_probe_that_is_not_worth_it_is_stopped(server: Server) -> None:
+    job = a_job(policy="frugal")
+    trained(server.url, job, 0.4, 0.95, cost=10)
+    trial = trained(server.url, job, 0.01, 0.02, 0.03, 0.04, cost=19)
+    assert (trial.batch_size, trial.stopped, trial.converged) == (32, True, False)
+    assert "exceeded the cost upper bound" in trial.message
+    assert trained(server.url, job, 0.4, 0.95, cost=10).batch_size != 32
+
+
 def test_a_metric_that_is_no_number_is_reported(server: Server) -> None:
     job = a_job(max_epochs=2)
     trial = trained(server.url, job, math.nan, math.inf)

@@ -219,7 +219,7 @@ class Ledger:
 
     def reset(self) -> None:
         """Start the job over."""
-        self.job = started_over(self.job)
+        self.job = started_over(self.job, self.batch_sizes)
         self.arms.clear()
         self.sums.clear()
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from core.errors import NoBatchSizeLeft
+from core.errors import KnowledgeUnreadable, NoBatchSizeLeft
 from core.kernels.frugality import MOST_SIZES, SUSPECTS
-from core.policies.knowledge import Knowledge, Seen, considered, read, write
+from core.policies.knowledge import Inherited, Knowledge, Leader, Seen, Suspect, considered, read, write
 from core.rationale import Rule
 from core.records import Failures
 from core.streams import seeded
@@ -44,6 +44,33 @@ def test_a_drift_is_noticed_once_and_what_was_known_is_forgotten(make_frugal: Ma
     assert reported.drift.seen == 240.0
     assert ledger.trials[number].drifted_from == reported.drift.expected
     assert ledger.job.num_drifts == 1
+    assert ledger.findings() == []
+
+
+def test_after_a_drift_the_results_that_count_are_those_that_show_it(make_frugal: MakeFrugal) -> None:
+    ledger = make_frugal((32, 64))
+    for size in (32, 64):
+        for _ in range(5):
+            train(ledger, ledger.begin(size).trial_number, 100.0)
+    suspects = [Suspect(size, EPOCHS, 1.0, 300.0, 0, None) for size in (32, *[64] * (SUSPECTS - 1))]
+    text = write(replace(known(ledger), watched=(5.9, 0.0), suspects=suspects))
+    ledger.job = replace(ledger.job, knowledge=text)
+    reported = ledger.report(ledger.begin(64).trial_number, energy=300.0, current_epoch=EPOCHS)
+    assert reported.drift is not None
+    assert [(row.results, row.runs) for row in known(ledger).seen.values()] == [(0, 0), (SUSPECTS, SUSPECTS)]
+
+
+def test_what_cannot_be_read_is_told_and_a_job_starts_over_from_it(make_frugal: MakeFrugal) -> None:
+    ledger = proven(make_frugal)
+    running = ledger.suggest().trial.trial_number
+    ledger.job = replace(ledger.job, knowledge='{"batch_sizes":[8')
+    for call in (ledger.suggest, lambda: ledger.report(running), lambda: ledger.change(eta_knob=0.1)):
+        with pytest.raises(KnowledgeUnreadable, match="start over, knowing nothing: POST /api/v1/jobs/"):
+            call()
+    ledger.reset()
+    assert known(ledger) == Knowledge(tuple(ledger.batch_sizes))
+    ledger.report(running)
+    assert ledger.suggest().rationale.rule is Rule.DEFAULT
     assert ledger.findings() == []
 
 
@@ -165,6 +192,13 @@ def test_the_same_seed_and_the_same_reports_give_the_same_decisions(make_frugal:
         ({"running": {4: 8}}, "trial 4 is believed to run"),
         ({"seen": {}}, "it has an arm and nothing is known of it"),
         ({"seen": {8: Seen(results=2), 32: Seen(results=9)}}, "9 results are known"),
+        ({"leader": None}, "nothing is said to be the best"),
+        ({"leader": Leader(8, 100.0)}, "8 is said to be the best"),
+        ({"curves": {7: [(1, 0.5)]}}, "other batch sizes"),
+        ({"inherited": {7: Inherited(1.0, 1.0, 1.0, 1.0)}}, "other batch sizes"),
+        ({"suspects": [Suspect(7, 1.0, 1.0, 1.0, 0, None)]}, "other batch sizes"),
+        ({"suspects": [Suspect(8, 1.0, 1.0, 1.0, 0, None)] * 17}, "makes no costs"),
+        ({"seen": {32: Seen(1.0, 0.0, runs=1.0, run_epochs=0.0, results=1)}}, "makes no costs"),
     ],
 )
 def test_knowledge_that_its_trials_have_not_shown_is_found(

@@ -1,7 +1,7 @@
 """What every policy may rely on, whatever it is: when it is asked, and what it hears of trials."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import leases, policies, trials
-from core.change import started_over
 from core.errors import NoBatchSizeLeft
 from core.policies import zeus
 from core.policies.protocol import Drift, Learning, Learnt
@@ -53,10 +52,10 @@ class Counting(ModuleType):
         learnt = yield from zeus.learn(job, ended)
         return Learnt(learnt.job, learnt.arms, drift=self.drift)
 
-    def started_over(self, job: Job) -> Job:
+    def started_over(self, job: Job, batch_sizes: Sequence[int]) -> Job:
         """Count none any more."""
         self.running.clear()
-        return zeus.started_over(job)
+        return zeus.started_over(job, batch_sizes)
 
 
 @contextmanager
@@ -87,7 +86,7 @@ class Life:
             self.now += HOUR
             self._expire()
         elif action == "reset":
-            ledger.job = started_over(ledger.job)
+            ledger.reset()
         for trial in chosen:
             if action == "end" and trial.status is TrialStatus.DISPATCHED:
                 ledger.job, ledger.trials[trial.trial_number] = trials.end(ledger.job, trial, None, self.now)

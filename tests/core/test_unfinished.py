@@ -200,7 +200,7 @@ def test_a_job_that_starts_over_knows_nothing_of_before(make_ledger: MakeLedger)
     ledger = make_ledger(num_pruning_rounds=1)
     running = ledger.reach_mab(costs.__getitem__).trial
     before: Job = replace(ledger.job, failures={32: ASIDE})
-    ledger.job = started_over(before)
+    ledger.job = started_over(before, ledger.batch_sizes)
     ledger.arms.clear()
     assert (ledger.job.stage, ledger.job.min_cost, ledger.job.failures) == (Stage.PRUNING, None, {})
     assert ledger.job.mab_random_generator_state == before.mab_random_generator_state

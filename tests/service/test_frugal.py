@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from service.store import checking
+from service.store.databases import run_beside
 from tests.service.api.paths import JOBS, path_of
 from tests.service.tables import Tables
 from tests.service.talk import Api
@@ -48,6 +49,27 @@ def test_arms_are_kept_of_what_has_a_result_without_its_results(api: Api, tables
     assert findings(tables, job_id) == []
     assert api.http.post(path_of(job_id, "reset")).is_success
     assert arms(tables, job_id) == {}
+
+
+def test_a_job_of_which_nothing_can_be_read_is_shown_and_starts_over(
+    api: Api, http: httpx.Client, tables: Tables
+) -> None:
+    job_id = api.register(policy="frugal", job_id="frugal-damaged", job_id_prefix="")["job_id"]
+    api.run(job_id)
+    trial = api.suggest(job_id).json()
+    damage = "UPDATE \"Job\" SET knowledge = '{' WHERE job_id = 'frugal-damaged'"
+    run_beside(tables.database_url, lambda connection: connection.exec_driver_sql(damage), must_exist=True)
+    listed = http.get(JOBS, params={"prefix": job_id})
+    shown = http.get(path_of(job_id)).json()
+    assert [job["job_id"] for job in listed.json()["jobs"]] == [job_id]
+    assert shown["best_batch_size"] is None
+    assert "cannot be read" in shown["problem"]["sentence"]
+    assert http.get("/job", params={"id": job_id}).is_success
+    for refused in (api.suggest(job_id), api.report(trial), http.patch("/trials", json=trial)):
+        assert refused.status_code == 409
+        assert refused.json()["type"].endswith(":knowledge-unreadable")
+    assert http.post(path_of(job_id, "reset")).is_success
+    assert api.suggest(job_id).json()["batch_size"] == shown["default_batch_size"]
 
 
 def test_a_job_nothing_of_which_converges_is_stuck_until_it_starts_over(api: Api, http: httpx.Client) -> None:

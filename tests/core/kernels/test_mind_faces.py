@@ -54,6 +54,7 @@ def a_play() -> Arguments:
         "streams": np.ones((2, 6), dtype=np.uint64),
         "recurrences": 5,
         "positions": np.arange(3.0),
+        "inherited": None,
         "default": 0,
         "beta": 2.0,
         "rounds": 2,

@@ -223,6 +223,19 @@ def test_recurrences_come_to_the_cheapest_batch_size(run_trainer: Run) -> None:
     assert sizes[6:] == [32] * 8
 
 
+def test_the_references_client_trains_a_job_of_another_policy(
+    guarded: Guarded, kept: Tables, run_trainer: Run
+) -> None:
+    url = with_userinfo(guarded, guarded.tokens[Role.TRAINER])
+    body = job_body(job_id="ref-frugal", job_id_prefix="ref", policy="frugal")
+    assert httpx.post(f"{url}/jobs", json=body, trust_env=False).status_code == 201
+    done = run_trainer("ref-frugal", RECURRENCES)
+    assert done.returncode == 0, done.stderr
+    sizes = list(map(int, done.stdout.split()))
+    assert (sizes[0], set(sizes[4:])) == (16, {32})
+    assert kept.rows('SELECT policy FROM "Job" WHERE job_id = :job', job="ref-frugal") == [("frugal",)]
+
+
 def test_calls_as_that_client_makes_them_are_let_in(guarded: Guarded) -> None:
     url = with_userinfo(guarded, guarded.tokens[Role.TRAINER])
     body = job_body()

@@ -2,8 +2,14 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +25,7 @@ from service.simulation.recordings import Overrides, read
 from service.simulation.traces import recorded
 from service.simulation.workloads import NEVER, Goal, Spending, Workload
 from service.simulation.workloads import Run as Training
-from tests.service.commands.conftest import Done, Run
+from tests.service.commands.conftest import PROGRAM, Done, Run
 
 HEAD = (
     "workload,batch_size,epochs,seconds_per_epoch,joules_per_epoch,default_batch_size,max_power,max_epochs\n"
@@ -191,6 +197,56 @@ def test_further_processes_start_only_where_it_takes_long(monkeypatch: pytest.Mo
     done: list[int] = []
     assert engines.mapped(abs, [-3, -2, -1], None, done.append) == [3, 2, 1]
     assert sum(done) == 3
+
+
+@contextmanager
+def simulating(*flags: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a simulation that takes long."""
+    long = ("simulate", *SMALL, "--seeds", "100000", "--concurrency", "2", "--policy", "zeus", *flags)
+    with subprocess.Popen(
+        [PROGRAM, *long],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("interrupt", [os.kill, os.killpg])  # by a script, and by a terminal
+def test_an_interrupt_ends_all_processes_at_once(interrupt: Callable[[int, int], None]) -> None:
+    with simulating("--workers", "2") as process:
+        poll(lambda: len(children_of(process.pid)) > 2)  # two, and one that Python itself starts
+        children = children_of(process.pid)
+        interrupt(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == "Error: interrupted\n"
+        assert process.returncode == 130
+    poll(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+def test_an_interrupt_leaves_no_jobs_in_a_service(server: Server) -> None:
+    with simulating("--url", server.url) as process:
+        poll(lambda: jobs_of(server))
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == "Error: interrupted\n"
+        assert process.returncode == 130
+    assert jobs_of(server) == []
+
+
+def children_of(pid: int) -> list[str]:
+    """Return the processes that a process has started."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def poll(is_so: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")

@@ -57,9 +57,9 @@ class Keeping(ModuleType):
         drift = Drift(ended.batch_size, 1.0, 2.0) if is_dear else None
         return Learnt(job, learnt.arms, drift=drift)
 
-    def started_over(self, job: Job) -> Job:
+    def started_over(self, job: Job, batch_sizes: Sequence[int]) -> Job:
         """Note it, and that no trial that counts runs."""
-        return noted(zeus.started_over(job), running=0, resets=of(job)["resets"] + 1)
+        return noted(zeus.started_over(job, batch_sizes), running=0, resets=of(job)["resets"] + 1)
 
 
 def of(job: Job) -> dict[str, Any]:

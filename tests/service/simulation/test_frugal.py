@@ -17,7 +17,6 @@ from service.simulation.beginnings import EARLIER, elsewhere, precedent_in_memor
 from service.simulation.contenders import Contender, precedents, stories
 from service.simulation.deciders import InMemory
 from service.simulation.families import Family, Trouble, synthetic
-from service.simulation.outcomes import measured
 from service.simulation.playing import Piece, play
 from service.simulation.recurrences import story_of
 from service.simulation.scenarios import Scenario, Terms, drifting, steady
@@ -77,7 +76,7 @@ def test_what_another_gpu_has_shown_saves_exploring() -> None:
     for workload in synthetic(Family.VALLEY, 0, 3, Trouble()):
         scenario = steady(workload, 100, 1, Terms())
         cold, warm = (
-            measured(scenario, play(Piece(scenario, each, range(40)))).regret().mean()
+            play(Piece(scenario, each, range(40))).regret().mean()
             for each in (Contender.FRUGAL, Contender.FRUGAL_WARM)
         )
         ratios.append(warm / cold)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from service.simulation.contenders import Contender
-from service.simulation.outcomes import measured
 from service.simulation.playing import Piece, play
 from service.simulation.scenarios import Terms, steady
 from service.simulation.traces import recorded
@@ -25,7 +24,7 @@ def test_zeus_loses_on_the_traces_what_was_measured_before(shared: Path) -> None
         pair = f"{workload.name.removesuffix('-1m')}/{workload.gpu.lower()}"
         known = pairs[pair]["service_rules"]
         scenario = steady(workload, 100, 1, Terms())
-        regret = measured(scenario, play(Piece(scenario, Contender.ZEUS, range(SEEDS)))).regret()
+        regret = play(Piece(scenario, Contender.ZEUS, range(SEEDS))).regret()
         error = math.hypot(known["sd"] / math.sqrt(known["seeds"]), np.std(regret) / math.sqrt(SEEDS))
         difference = float(regret.mean()) - known["mean"]
         assert abs(difference) < 4 * error + 1e-9, pair

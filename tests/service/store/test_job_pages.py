@@ -30,13 +30,14 @@ ALL_ARMS_ASIDE = 31
 """Of a job that prunes nothing, and has a batch size left."""
 GIVEN_UP = 23
 """A job that prunes nothing, none of whose batch sizes has converged."""
-IN_VAIN = Seen(failures=2.0)
+IN_VAIN, PROVEN = Seen(failures=2.0), Seen(successes=1.0)
 
 
 def drawn(number: int) -> Job:
     """Return a job, one of many that are often equal in what they are put in order by."""
     converged, default = DRAW.randrange(4), DRAW.randrange(2)
     is_frugal = number % 4 == 3
+    is_proven = is_frugal and number % 3 > 0 and number != GIVEN_UP
     thirds = [DRAW.choice((0, 2, 3, 9)) for _ in SIZES] if number % 3 == 0 else [9] * (3 * (number % 7 == 0))
     if number == ALL_ARMS_ASIDE:
         thirds = [9, 9]
@@ -62,8 +63,15 @@ def drawn(number: int) -> Job:
         last_activity=DRAW.choice((None, NOON, NOON + timedelta(microseconds=number % 3))),
         last_trial_number=3,
         policy=Policy.FRUGAL if is_frugal else Policy.ZEUS,
-        min_cost=1.0 if is_frugal and number % 3 and number != GIVEN_UP else None,
-        knowledge=write(Knowledge(SIZES, dict.fromkeys(SIZES, IN_VAIN) if number == GIVEN_UP else {})),
+        min_cost=1.0 if is_proven else None,
+        knowledge=write(
+            Knowledge(
+                SIZES,
+                dict.fromkeys(SIZES, PROVEN if is_proven else IN_VAIN)
+                if is_proven or number == GIVEN_UP
+                else {},
+            )
+        ),
     )
 
 

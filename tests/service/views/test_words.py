@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from core.policies.knowledge import Knowledge, Seen, write
 from core.rationale import Rationale, Rule
 from core.records import Failures, Job, Policy, Stage
 from service.views import words
@@ -153,10 +154,15 @@ def test_a_policy_that_prunes_nothing_has_sentences_of_its_own(
     assert words.decision(FRUGAL, size, why, arms) == expected
 
 
-def test_where_nothing_is_pruned_all_batch_sizes_are_to_choose_from_and_none_is_best_at_first() -> None:
-    arms = {64: replace(ARM, batch_size=64)}
-    assert best_batch_size(replace(FRUGAL, stage=Stage.MAB), arms) == 64
-    assert best_batch_size(replace(FRUGAL, stage=Stage.MAB, min_cost=None), arms) is None
+def test_where_nothing_is_pruned_only_what_has_converged_is_the_best() -> None:
+    arms = {size: replace(ARM, batch_size=size, param_mean=-float(size)) for size in (32, 64, 128)}
+    seen = {32: Seen(failures=1.0), 64: Seen(successes=0.5), 128: Seen(successes=2.0)}
+    job = replace(FRUGAL, stage=Stage.MAB, knowledge=write(Knowledge((32, 64, 128), seen=seen)))
+    assert best_batch_size(job, arms) == 64
+    assert best_batch_size(replace(job, failures={64: Failures(9, None)}), arms) == 128
+    unproven = write(Knowledge((32, 64, 128), seen={32: seen[32]}))
+    assert best_batch_size(replace(job, knowledge=unproven), arms) is None
+    assert best_batch_size(replace(job, knowledge="{"), arms) is None
 
 
 def failing(**failures: Failures) -> Job:
