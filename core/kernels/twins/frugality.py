@@ -66,12 +66,12 @@ class Mind:
         """Make beliefs of what is known."""
         arguments = self.known, self.positions, self.default, self.energy_weight, self.time_weight
         self.cold = self.warm = fit(*arguments, is_warm=False)
-        self.warmth = 0.0
+        self.weight = self.warmth = 0.0
         seen = np.count_nonzero(self.known[:, Column.RUNS])
         if seen >= TRUSTED_SIZES and self.known[:, Column.IS_INHERITED].any():
             self.warm = fit(*arguments, is_warm=True)
-            weight = 1 / (1 + math.exp(-np.clip(self.warm.evidence - self.cold.evidence, -50.0, 50.0)))
-            self.warmth = MOST_TRUST if weight >= TRUSTED else 0.0
+            self.weight = 1 / (1 + math.exp(-np.clip(self.warm.evidence - self.cold.evidence, -50.0, 50.0)))
+            self.warmth = MOST_TRUST if self.weight >= TRUSTED else 0.0
 
     @property
     def believed(self) -> Beliefs:
