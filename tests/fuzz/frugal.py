@@ -36,7 +36,7 @@ class Frugal(Job):
         """Let nothing count that was before."""
         super().start_over()
         self.is_in_bandit = True
-        self._record = frugal.started_over(self._record)
+        self._record = frugal.started_over(self._record, self.specification["batch_sizes"])
 
     def suggest(self) -> Dispatch | Refusal:
         """Dispatch a trial."""
