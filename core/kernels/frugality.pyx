@@ -76,7 +76,8 @@ cdef double ALARM = 6.0          # the sum of the rest at which there is one
 cdef double FARTHEST = 4.0       # deviations of a single training that count
 cdef double WIDEST = 9.0         # squared, of a training in what deviations are
 
-cdef double TRUSTED = 0.9        # the least weight of what is inherited that counts
+cdef double TRUSTED = 0.99       # the least weight of what is inherited that counts,
+cdef double MOST_TRUST = 0.8     # the most that it counts with: else what is wrong might never be found out,
 cdef double TRUSTED_SIZES = 3.0  # and after how many batch sizes
 
 
@@ -111,8 +112,7 @@ cdef void consider(mind *of) noexcept nogil:
         of.epochs_prior, True)
     odds = of.warm.evidence - of.cold.evidence  # both are as likely before
     of.warmth = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
-    if of.warmth < TRUSTED:
-        of.warmth = 0.0
+    of.warmth = 0.0 if of.warmth < TRUSTED else MOST_TRUST
 
 
 cdef const beliefs *believed(const mind *of) noexcept nogil:

@@ -11,7 +11,7 @@ def play(
     streams: NDArray[np.uint64],
     recurrences: int,
     positions: NDArray[np.float64],
-    inherited: NDArray[np.float64] | None,
+    inherited: NDArray[np.float64] | None = None,
     *,
     default: int,
     beta: float,

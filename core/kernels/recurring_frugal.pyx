@@ -184,7 +184,7 @@ def play(
     const uint64_t[:, ::1] streams,
     int64_t recurrences,
     const double[::1] positions,
-    inherited,
+    inherited=None,
     *,
     int64_t default,
     double beta,

@@ -32,7 +32,7 @@ def test_kernel_and_twin_inherit_the_same(lesson: Lesson, spread: float, seed: i
     seen = np.exp(mind_of(kernel, lesson, known).costs()[:, 0] + spread * draws.normal(size=len(known)))
     inherited(known, np.full(len(known), 20.0), seen / 20)
     compiled, plain = mind_of(kernel, lesson, known), twin_of(lesson, known)
-    if abs(plain.warmth - twin.TRUSTED) > 1e-6:
+    if abs(plain.weight - twin.TRUSTED) > 1e-6:
         assert compiled.warmth == pytest.approx(plain.warmth, rel=1e-6)
         np.testing.assert_allclose(compiled.costs(), plain.costs(), rtol=1e-9, atol=1e-8)
 
@@ -49,7 +49,7 @@ def test_what_is_inherited_counts_from_three_batch_sizes_on(frugality: ModuleTyp
     warm, alone = (knowing(frugality, range(5), rows) for rows in (known, cold))
     for mind in (warm, alone):
         taught(mind, steadily([2], EPOCHS, JOULES, 2))
-    assert warm.warmth >= 0.9
+    assert warm.warmth == twin.MOST_TRUST
     assert alone.warmth == 0
     expected = np.log(np.array(EPOCHS) * JOULES)[3:]
     missed, missed_alone = (abs(mind.costs()[3:, 0] - expected) for mind in (warm, alone))
@@ -65,7 +65,7 @@ def test_what_is_inherited_may_be_on_another_scale(frugality: ModuleType, times:
         inherited(known, EPOCHS, scale * np.array(JOULES))
         mind = knowing(frugality, range(5), known)
         taught(mind, steadily([0, 1, 2], EPOCHS, JOULES, 2))
-        assert mind.warmth >= 0.9
+        assert mind.warmth == twin.MOST_TRUST
         costs.append(mind.costs())
     np.testing.assert_allclose(costs[0], costs[1], atol=1e-3)
 
@@ -92,7 +92,7 @@ def test_what_is_seen_outweighs_what_is_inherited(frugality: ModuleType) -> None
     missed = [abs(mind.costs()[3:, 0] - expected)]
     for times in (1, 4, 16):
         taught(mind, steadily([3, 4], EPOCHS, JOULES, times))
-        assert mind.warmth >= 0.9
+        assert mind.warmth == twin.MOST_TRUST
         missed.append(abs(mind.costs()[3:, 0] - expected))
     assert (np.diff(missed, axis=0) < 0).all()
     assert (missed[-1] < 0.01).all()

@@ -27,7 +27,7 @@ DEFAULT, SOUGHT, PROBED, SAMPLED = range(4)
 HORIZON, LEAST_PRICE, SAMPLE_WIDTH, REACH = 30.0, 0.4, 0.4, 0.5
 LEAST_AHEAD, MOST_RUNNING, BESIDE, CROWDED = 2.0, 4, 8, 1000.0
 WATCHED, SLACK, ALARM, FARTHEST, MOST_SUSPECTS = 4, 1.0, 6.0, 4.0, 16
-TRUSTED, TRUSTED_SIZES = 0.9, 3
+TRUSTED, MOST_TRUST, TRUSTED_SIZES = 0.99, 0.8, 3
 
 
 class Probe(NamedTuple):
@@ -66,12 +66,12 @@ class Mind:
         """Make beliefs of what is known."""
         arguments = self.known, self.positions, self.default, self.energy_weight, self.time_weight
         self.cold = self.warm = fit(*arguments, is_warm=False)
-        self.warmth = 0.0
+        self.weight = self.warmth = 0.0
         seen = np.count_nonzero(self.known[:, Column.RUNS])
         if seen >= TRUSTED_SIZES and self.known[:, Column.IS_INHERITED].any():
             self.warm = fit(*arguments, is_warm=True)
-            weight = 1 / (1 + math.exp(-np.clip(self.warm.evidence - self.cold.evidence, -50.0, 50.0)))
-            self.warmth = weight if weight >= TRUSTED else 0.0
+            self.weight = 1 / (1 + math.exp(-np.clip(self.warm.evidence - self.cold.evidence, -50.0, 50.0)))
+            self.warmth = MOST_TRUST if self.weight >= TRUSTED else 0.0
 
     @property
     def believed(self) -> Beliefs:
