@@ -83,7 +83,7 @@ def estimated(estimate: Estimate | None) -> str:
     if estimate is None:
         return NONE
     digits = 2 if abs(estimate.value) < 100 else 0  # noqa: PLR2004  (three figures say enough)
-    said = f"{estimate.value:.{digits}f}".replace("-", MINUS)
+    said = f"{estimate.value:z.{digits}f}".replace("-", MINUS)
     return said if estimate.high is None else f"{said} ± {estimate.high - estimate.value:.{digits}f}"
 
 

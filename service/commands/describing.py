@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from core.records import LIKE_IT, Stage
+from core.records import LIKE_IT, Policy, Stage
 from service.commands.drawing import batch_sizes_drawn
 from service.commands.printing import Listing, grid, show, standard_output
 from service.logs import printable
@@ -138,8 +138,17 @@ def ends_said(job: JobView) -> str:
     """Return what ends a training of this job."""
     terms = job.specification
     at_least = "at least" if terms.higher_is_better_metric else "at most"
-    bound = f"{terms.beta_knob:g} times the lowest cost" if terms.beta_knob is not None else "no cost"
+    bound = "no cost"
+    if terms.beta_knob is not None:
+        bound = f"{terms.beta_knob:g} times {LEAST[job.policy]}"
     return f"a metric of {at_least} {terms.target_metric:g}, {bound}, or {terms.max_epochs} epochs"
+
+
+LEAST = {
+    Policy.ZEUS: "the lowest cost",
+    Policy.FRUGAL: "what the best batch size costs, or what is not worth it",
+}
+"""What a policy holds a training's cost against."""
 
 
 def trials_table() -> Listing:

@@ -86,7 +86,11 @@ def simulate_runs(
         terms=Terms(eta_knob=options["eta"], beta_knob=bound_of(options["beta"])),
     )
     contenders = [Contender(name) for name in dict.fromkeys(options["policies"])] or list(Contender)
+    if where.url is not None and where.dask is not None:
+        raise click.UsageError("a service decides (--url), or a cluster computes (--dask): name one of them")
     with refusals_said():
+        if picture is not None:
+            pictures.ensure_drawable(picture)
         source = Source(
             file=options["file"],
             overrides=_taken(Overrides, options),
@@ -99,9 +103,10 @@ def simulate_runs(
         for each in passed_over:
             standard_error().print(f"passed over: {each}")
         played = simulated(scenarios, contenders, options["seeds"], where)
-        if picture is not None:
-            pictures.draw(picture, played)
     _print(played, as_json=as_json, seeds=options["seeds"])
+    if picture is not None:
+        with refusals_said():
+            pictures.draw(picture, played)
 
 
 def _taken(kind: type[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401  (of that kind)

@@ -1,6 +1,7 @@
 """A picture of the regret over recurrences: a chart a workload, in it a line and its band a contender."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,32 @@ STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "batchbandit", "font.size"
 FORMATS = {".svg", ".png", ".pdf"}
 
 
-def draw(file: Path, played: Sequence[tuple[Scenario, Measures]]) -> None:
-    """Write the picture, in the format that the file's name ends with.
+def ensure_drawable(file: Path) -> None:
+    """See that a picture can be drawn, before anything long is done for it.
 
     Raises:
-        OpeningError: Matplotlib is not installed, or the file cannot be written.
+        OpeningError: The file's name ends with no format, or Matplotlib is not installed.
     """
     if file.suffix.lower() not in FORMATS:
         raise OpeningError(f"{file} is no name of a picture; let it end with {', '.join(sorted(FORMATS))}")
     try:
-        from matplotlib import rc_context  # noqa: PLC0415  (an extra)
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        import_module("matplotlib")  # an extra
     except ImportError as error:
         raise OpeningError(
             "Matplotlib is not installed here; pip install 'batchbandit-server[pictures]', or leave "
             "--picture out"
         ) from error
+
+
+def draw(file: Path, played: Sequence[tuple[Scenario, Measures]]) -> None:
+    """Write a picture that can be drawn, in the format that the file's name ends with.
+
+    Raises:
+        OpeningError: The file cannot be written.
+    """
+    from matplotlib import rc_context  # noqa: PLC0415  (an extra)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     columns = min(COLUMNS, len(played))
     lines = -(-len(played) // columns)
     with rc_context(STYLE):

@@ -7,8 +7,9 @@ The columns are found by their names, in any order; others are passed over.
 ``epochs``                epochs until the target was reached, empty where it never was
 ``seconds_per_epoch``     with ``joules_per_epoch`` and ``epochs``: what an epoch took
 ``time``                  with ``energy`` and ``converged``, as ``batchbandit jobs export`` writes them:
-                          seconds and joules of the whole run, and whether it reached its target; rows
-                          that have neither are passed over
+                          seconds and joules of the whole run, and whether it reached its target; one that
+                          did not goes on as it began, as far as the longest, where ``epochs`` are known: who
+                          decided ended it, and another would not have; rows that have neither are passed over
 ``default_batch_size``, ``max_power`` (watts), ``max_epochs``
                           of the workload, the same in all of its rows; the command's options take their place
 """
@@ -68,8 +69,13 @@ class Row(Struct, frozen=True):
         """What it is a run of."""
         return self.workload or self.job_id or "all runs"
 
-    def run(self, max_epochs: int) -> Run | None:
-        """Return what was run, None where the row does not say."""
+    def run(self, max_epochs: int, longest: int) -> Run | None:
+        """Return what was run, None where the row does not say.
+
+        Args:
+            max_epochs: After which a run has failed of which only epochs are known.
+            longest: Epochs to which one goes on that was ended before.
+        """
         if self.seconds_per_epoch is not None and self.joules_per_epoch is not None:
             converged = self.epochs is not None and self.epochs <= max_epochs
             epochs = self.epochs if converged and self.epochs is not None else max_epochs
@@ -77,7 +83,8 @@ class Row(Struct, frozen=True):
         if self.time is None or self.energy is None or self.converged is None:
             return None
         parts = self.epochs or PARTS
-        return Run(self.time / parts, self.energy / parts, _curve(parts, self.converged))
+        went_on = parts if self.converged or self.epochs is None else longest
+        return Run(self.time / parts, self.energy / parts, _curve(went_on, self.converged))
 
 
 def _curve(epochs: int, converged: bool) -> Curve:  # noqa: FBT001  (what the row says)
@@ -124,9 +131,10 @@ def _workload(file: Path, name: str, rows: Sequence[Row], overrides: Overrides) 
         return next(iter(values), None) if override is None else override
 
     max_epochs = said("max_epochs") or MAX_EPOCHS
+    longest = max(row.epochs or 0 for row in rows)
     runs: dict[int, list[Run]] = defaultdict(list)
     for row in rows:
-        run = row.run(max_epochs)
+        run = row.run(max_epochs, longest)
         if run is not None:
             runs[row.batch_size].append(run)
     if not runs:
@@ -141,10 +149,9 @@ def _workload(file: Path, name: str, rows: Sequence[Row], overrides: Overrides) 
         raise OpeningError(f"{file} has no run of {name} at its default batch size {default}; record one")
     if power is None:
         raise OpeningError(f"{file} has no max_power of {name}; name it in watts with --max-power")
-    longest = max(len(run.curve) for of_size in runs.values() for run in of_size)
     return Workload(
         name=name,
-        goal=Goal(TARGET, longest),
+        goal=Goal(TARGET, max(len(run.curve) for of_size in runs.values() for run in of_size)),
         default_batch_size=default,
         max_power=power,
         runs=dict(sorted(runs.items())),

@@ -91,6 +91,11 @@ def _troubled(workload: Workload, conditions: Conditions) -> Workload:
 
 def _recorded(source: Source) -> tuple[list[Workload], list[str]]:
     if source.file is None:
+        if source.overrides != Overrides():
+            raise OpeningError(
+                "--default, --max-power and --max-epochs are of a file of runs, and none is named; leave "
+                "them out"
+            )
         return [], []
     if not source.file.is_dir():
         return recordings.read(source.file, source.overrides), []

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from core.cost import cost_of
 from core.failures import failed, is_set_aside
 from core.kernels import posterior
+from core.kernels.twins import frugality, results
+from core.kernels.twins.beliefs import EPOCHS, NOISE_WEIGHT, RATE, SOFTNESS
 from core.leases import GAPS, SILENT_SECONDS
 from core.odds import interval, probabilities_best
 from core.pruning import Explore, Survivors, walk
@@ -193,6 +195,44 @@ def told(saved: Savings | None) -> str:
     assert saved is not None
     cost = f"{thousands(saved.cost)} J of cost, which is {saved.share:.1%} of it".replace("%", " %")
     return f"{thousands(saved.time)} s and {thousands(saved.energy)} J are saved, and {cost}"
+
+
+def test_what_frugal_believes_beforehand() -> None:
+    smooth = "{0.slope:g} ± {0.slope_deviation:g} | {0.smooth:g} over {0.octaves:g} | {0.rough:g} |"
+    for name, trend in (("joules of cost an epoch, $\\log r$", RATE), ("epochs, $\\log n$", EPOCHS)):
+        assert f"| {name} | {smooth.format(trend)}".replace("-", "−") in CONCEPTS
+    assert f"whose scale is taken to be alike within {EPOCHS.offset:g}" in CONCEPTS
+    assert (NOISE_WEIGHT, frugality.BESIDE) == (4, 8)
+    assert "a prior that weighs as much as four results" in CONCEPTS
+    assert "another one for every eight trainings that run" in CONCEPTS
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"Of more than {results.MEMORY:g} results of a batch size the older ones fade",
+        f"at most {frugality.LEAST_PRICE:g} of that one, or an epoch",
+        f"the largest ${frugality.HORIZON:g} s$ less its price",
+        f"$\\ell$ and ${frugality.HORIZON:g} s$ together",
+        f"for {results.PAUSE:g} trials, then {2 * results.PAUSE:g}, and so on",
+        f"at {frugality.SAMPLE_WIDTH:g} of the width of its posterior",
+        f"the bound is soft, by {SOFTNESS:g} and a part",
+        f"in less than {frugality.LEAST_AHEAD:g} epochs",
+        f"that have converged {frugality.WATCHED} times",
+        f"at most {frugality.FARTHEST:g}, less {frugality.SLACK:g} a training",
+        f"A sum above {frugality.ALARM:g} is a drift",
+        f"the last {frugality.MOST_SUSPECTS} of them",
+        f"where it is at least {frugality.TRUSTED:g}",
+    ],
+)
+def test_the_numbers_of_frugal_are_those_of_its_twin(sentence: str) -> None:
+    assert sentence in CONCEPTS
+
+
+def test_how_far_frugal_probes() -> None:
+    assert (frugality.REACH, frugality.TRUSTED_SIZES) == (0.5, 3)
+    assert "only next to what has converged or within half an octave of it" in CONCEPTS
+    assert "it counts from three batch sizes on that the job has tried itself" in CONCEPTS
 
 
 def test_the_rules() -> None:

@@ -90,28 +90,36 @@ class Job:
         is_late = trial.reason == EXPIRED
         if trial.status == "Failed" and not is_late:
             return Refusal(400, "trial-failed", trial.reason or "no reason given")
-        terms = self.specification
         cost = self._cost(said["time"], said["energy"])
         if not 0 < cost <= LARGEST_COST:
             return Refusal(422, "invalid-request")
+        phrase, is_over, converged = self._judged(trial, said, cost)
+        if not is_over:
+            trial.was_heard = True
+            return verdict(phrase, stop_train=False, converged=False, is_late=is_late)
+        if is_late and trial.kind == "Exploration" and self._was_explored_anew(trial):
+            trial.kind = "Concurrent"
+        trial.status, trial.time, trial.energy = "Succeeded", said["time"], said["energy"]
+        trial.converged, trial.epochs = converged, said["current_epoch"]
+        trial.reason, trial.is_late, trial.energy_source = None, is_late, said.get("energy_source")
+        self._learn(trial, cost)
+        return verdict(phrase, stop_train=True, converged=converged, is_late=is_late)
+
+    def _judged(self, trial: Trial, said: Body, cost: float) -> tuple[str, bool, bool]:  # noqa: ARG002
+        """Return what a report is answered with, whether the training is over, and whether it converged."""
+        terms = self.specification
         bound = math.inf
         if terms["beta_knob"] is not None and self.min_cost is not None:
             bound = terms["beta_knob"] * self.min_cost
         metric, target = said["metric"], terms["target_metric"]
         reached = metric >= target if terms["higher_is_better_metric"] else metric <= target
-        if cost <= bound and not reached and said["current_epoch"] < terms["max_epochs"]:
-            trial.was_heard = True
-            going = "Stop condition not met, keep training"
-            return verdict(going, stop_train=False, converged=False, is_late=is_late)
-        if is_late and trial.kind == "Exploration" and self._was_explored_anew(trial):
-            trial.kind = "Concurrent"
-        trial.status, trial.time, trial.energy = "Succeeded", said["time"], said["energy"]
-        trial.converged, trial.epochs = reached and cost <= bound, said["current_epoch"]
-        trial.reason, trial.is_late, trial.energy_source = None, is_late, said.get("energy_source")
-        self._learn(trial, cost)
-        phrase = "Train succeeded" if reached else f"converge within max_epoch({terms['max_epochs']})"
-        phrase = phrase if cost <= bound else "exceeded the cost upper bound"
-        return verdict(phrase, stop_train=True, converged=trial.converged, is_late=is_late)
+        if cost > bound:
+            return "exceeded the cost upper bound", True, False
+        if reached:
+            return "Train succeeded", True, True
+        if said["current_epoch"] < terms["max_epochs"]:
+            return "Stop condition not met, keep training", False, False
+        return f"converge within max_epoch({terms['max_epochs']})", True, False
 
     def fail(self, trial: Trial, reason: str | None) -> None:
         """End a trial; one without a result has failed, which may be no fault of its batch size."""

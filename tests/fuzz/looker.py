@@ -12,7 +12,7 @@ from tests.fuzz.outcomes import Refusal, row_of
 
 PAGE = 7
 RULES = {
-    "Exploration": {"default", "smaller", "larger"},
+    "Exploration": {"default", "smaller", "larger", "sought", "probed"},
     "MAB": {"unexplored", "sampled"},
     "Concurrent": {"stand_in", "paused", "chosen"},
 }
@@ -61,7 +61,8 @@ class Looker:
         assert (decision["rule"], decision["batch_size"]) == (trial["rule"], trial["batch_size"])
         assert str(trial["batch_size"]) in decision["sentence"]
         assert trial["is_late"] or trial["rule"] in RULES[trial["type"]]
-        sampled = {arm["batch_size"]: arm["sampled_cost"] for arm in decision["arms"]}
+        drawn = [arm for arm in decision["arms"] if arm["sampled_cost"] is not None]
+        sampled = {arm["batch_size"]: arm["sampled_cost"] for arm in drawn}
         if trial["rule"] == "sampled":
             assert min(sampled, key=sampled.__getitem__) == trial["batch_size"]
 

@@ -31,7 +31,7 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "mab_num_explorations": st.integers(0, 3),
         "mab_seed": st.sampled_from([None, 0, 7, 2**63 - 1]),
         "max_failures": st.sampled_from([1, 1, 2, 3]),
-        "policy": st.just("zeus"),  # what it chooses is modelled
+        "policy": st.sampled_from(["zeus", "frugal"]),
         "warm_start_from": st.none(),
         "seed": st.integers(0, 3),  # unknown to the service, sent by existing clients
     },
@@ -42,6 +42,8 @@ _UNDECIDED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 def specifications(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a specification without a name."""
     body = draw(_UNDECIDED)
+    if body.get("policy") == "frugal" and body.get("mab_seed") is None:
+        body["mab_seed"] = 7  # what it decides is known
     return body | {"default_batch_size": draw(st.sampled_from(body["batch_sizes"]))}
 
 

@@ -27,7 +27,10 @@ class Answer:
 
 @dataclass
 class Trial:
-    """A training; seconds and joules once it has a result, ``was_heard`` once it has reported an epoch."""
+    """A training; seconds and joules once it has a result, ``was_heard`` once it has reported an epoch.
+
+    ``curve`` is what a policy keeps of its reports.
+    """
 
     number: int
     batch_size: int
@@ -41,6 +44,7 @@ class Trial:
     is_late: bool = False
     energy_source: str | None = None
     epochs: int | None = None
+    curve: str | None = None
 
 
 def row_of(trial: Trial) -> tuple[Any, ...]:

@@ -1,9 +1,10 @@
 """The protocol as a plain model: what a service that keeps it would answer.
 
-It is written from the description of the protocol and shares no code with the service. Where chance decides,
-it knows what may be chosen.
+It is written from the description of the protocol and shares no code with the service, but for what policy
+``frugal`` decides. Where chance decides, it knows what may be chosen.
 """
 
+from tests.fuzz.frugal import Frugal
 from tests.fuzz.job import EXPIRED, Job
 from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal
 
@@ -40,7 +41,9 @@ class Protocol:
         job_id = body["job_id"]
         job = self.jobs.get(job_id)
         if job is None:
-            job = self.jobs[job_id] = Job(specification_of(body), self._last_numbers.get(job_id, 0))
+            specification = specification_of(body)
+            kind = Frugal if specification["policy"] == "frugal" else Job
+            job = self.jobs[job_id] = kind(specification, self._last_numbers.get(job_id, 0))
             self.events.append(("register job", job_id))
             return Answer(201, job.specification)
         in_force = {name: value for name, value in job.registered.items() if name in NEW}

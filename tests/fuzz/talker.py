@@ -7,8 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import httpx
 
+from core.policies.knowledge import read
 from service.store import checking
 from tests.fuzz.counts import Counts
+from tests.fuzz.frugal import Frugal
 from tests.fuzz.job import NO_TIME, WHOLE, Job
 from tests.fuzz.looker import Looker
 from tests.fuzz.outcomes import Answer, Body, Dispatch, Refusal, row_of
@@ -26,6 +28,7 @@ JOB = (
 ARMS = (
     'SELECT batch_size, num_observations FROM "GaussianTsArmState" WHERE job_id = :job_id ORDER BY batch_size'
 )
+KNOWLEDGE = 'SELECT knowledge FROM "Job" WHERE job_id = :job_id'
 LAST_EVENT = 'SELECT coalesce(max(event_id), 0) FROM "AuditEvent"'
 EVENTS = 'SELECT action, subject FROM "AuditEvent" WHERE event_id > :seen ORDER BY event_id'
 LEFT = {"DeletedJob", "Answer", "Event"}
@@ -80,6 +83,9 @@ class Talker:
             thirds = {int(size): thirds for size, (thirds, _) in json.loads(failures).items()}
             assert bounded(thirds, job) == bounded(job.thirds_failed, job), (thirds, job.thirds_failed)
             assert self.rows(ARMS, name) == sorted(job.arms.items())
+            if isinstance(job, Frugal):
+                [(knowledge,)] = self.rows(KNOWLEDGE, name)
+                assert read(knowledge) == job.known, (knowledge, job.known)
             self.look_at(name, job)
         findings: list[object] = []
         checking.check(self.tables.database_url, findings.append)

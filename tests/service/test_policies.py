@@ -11,7 +11,7 @@ from tests.service.talk import Api, job_body
 
 
 @pytest.mark.parametrize("policy", Policy)
-def test_a_policy_is_one_that_the_release_has(http: httpx.Client, policy: Policy) -> None:
+def test_each_policy_can_be_named(http: httpx.Client, policy: Policy) -> None:
     answer = http.post("/jobs", json=job_body(policy=policy))
     assert (answer.status_code, answer.json()["policy"]) == (201, policy)
 

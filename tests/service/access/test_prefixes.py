@@ -3,8 +3,6 @@
 import httpx
 import pytest
 
-from core.policies import POLICIES
-from core.records import Policy
 from tests.service.tables import Tables
 from tests.service.talk import Api, job_body, report_body
 
@@ -33,7 +31,6 @@ def test_a_job_without_a_name_is_registered_where_any_name_would_do(
     assert answer.status_code == status, answer.text
 
 
-@pytest.mark.skipif(Policy.FRUGAL not in POLICIES, reason="no policy begins with other jobs")
 def test_no_job_begins_with_one_of_another_prefix(trainer: httpx.Client, theirs: str) -> None:
     for source in (theirs, "others-none"):
         body = job_body(

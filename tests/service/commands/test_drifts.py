@@ -35,3 +35,18 @@ def test_the_beginning_and_the_drifts_of_a_job_are_told(
     assert "drifts 3: trainings cost something else than they had before" in lines
     listed = run("trials", "ls", job_id, BATCHBANDIT_URL=own_server.url, COLUMNS="200")
     assert listed.out.count("drift: expected 12.0 kJ") == 3
+
+
+@pytest.mark.parametrize(
+    ("policy", "bound"),
+    [
+        ("zeus", "2 times the lowest cost"),
+        ("frugal", "2 times what the best batch size costs, or what is not worth it"),
+    ],
+)
+def test_what_ends_a_training_is_told_as_its_policy_has_it(
+    run: Run, own_server: Server, own_api: Api, policy: str, bound: str
+) -> None:
+    job_id = own_api.register(policy=policy)["job_id"]
+    shown = " ".join(run("jobs", "show", job_id, BATCHBANDIT_URL=own_server.url).out.split())
+    assert f", {bound}, or " in shown

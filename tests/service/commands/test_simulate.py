@@ -19,8 +19,11 @@ from distributed import LocalCluster
 
 from benchmarks.runs import write
 from benchmarks.server import Server
+from service.commands import simulating as simulating_command
+from service.commands.comparing import estimated
 from service.simulation import engines
 from service.simulation.contenders import Contender
+from service.simulation.estimates import Estimate
 from service.simulation.recordings import Overrides, read
 from service.simulation.traces import recorded
 from service.simulation.workloads import NEVER, Goal, Spending, Workload
@@ -61,6 +64,14 @@ def test_both_forms_of_a_run_are_read_and_rows_without_one_passed_over(tmp_path:
     assert workload.whole(workload.runs[16][0]) == pytest.approx(Spending(50.0, 4000.0))
     assert (workload.name, workload.max_power) == ("job", 250.0)
     assert workload.expected(16) == NEVER
+
+
+def test_a_run_that_was_stopped_goes_on_at_its_pace_and_never_reaches_the_target(tmp_path: Path) -> None:
+    stopped = "batch_size,time,energy,converged,epochs\n8,100,5000,true,20\n16,15,900,false,3\n"
+    [workload] = read(write_runs(tmp_path, stopped), Overrides(8, 250.0))
+    assert workload.goal == Goal(0.5, 20)
+    assert workload.runs[8] == [Training(5.0, 250.0, (0.0,) * 19 + (1.0,))]
+    assert workload.runs[16] == [Training(5.0, 300.0, (0.0,) * 20)]
 
 
 @pytest.mark.parametrize(
@@ -317,11 +328,15 @@ def test_a_picture_that_cannot_be_drawn_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = ("simulate", *SMALL, "--seeds", "1", "--picture")
+    unwritable = run(*small, str(tmp_path / "none" / "regret.svg"))
+    assert unwritable.code == 2
+    assert "cannot be written (No such file" in unwritable.err
+    assert "wins" in unwritable.out  # what was found out is not lost with it
+    monkeypatch.setattr(simulating_command, "simulated", lambda *_: pytest.fail("it is refused before"))
     assert "let it end with .pdf, .png, .svg" in run(*small, str(tmp_path / "regret.txt")).err
-    assert "cannot be written (No such file" in run(*small, str(tmp_path / "none" / "regret.svg")).err
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = run(*small, str(tmp_path / "regret.svg"))
-    assert done.code == 2
+    assert (done.code, done.out) == (2, "")
     assert "pip install 'batchbandit-server[pictures]'" in done.err
 
 
@@ -329,6 +344,19 @@ def test_without_anything_to_train_it_is_said_what_to_name(run: Run) -> None:
     done = run("simulate")
     assert done.code == 2
     assert "name a file or a folder of runs, or --synthetic valley" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--max-power", "300"), "are of a file of runs, and none is named"),
+        (("--url", "http://127.0.0.1:1", "--dask", "tcp://127.0.0.1:1"), "name one of them"),
+    ],
+)
+def test_flags_that_would_say_nothing_are_refused(run: Run, flags: tuple[str, ...], said: str) -> None:
+    done = run("simulate", *SMALL, *flags)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
 
 
 def test_a_batch_size_beside_which_there_is_none_cannot_become_dearer(run: Run, tmp_path: Path) -> None:
@@ -348,3 +376,7 @@ def test_a_default_that_never_reaches_its_target_is_stuck_and_saves_nothing(run:
     assert oracle["against"]["default"] == {"cost": None, "energy": None, "time": None}
     assert math.isclose(oracle["regret"]["value"], 0, abs_tol=1e-9)
     assert total["total"][0]["stuck"] == 3
+
+
+def test_a_number_that_rounds_to_nothing_has_no_sign() -> None:
+    assert estimated(Estimate(-0.001, -0.011, 0.009)) == "0.00 ± 0.01"
