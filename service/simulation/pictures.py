@@ -52,8 +52,8 @@ def draw(file: Path, played: Sequence[tuple[Scenario, Measures]]) -> None:
     from matplotlib import rc_context  # noqa: PLC0415  (an extra)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    columns = min(COLUMNS, len(played))
-    lines = -(-len(played) // columns)
+    lines = -(-len(played) // COLUMNS)
+    columns = -(-len(played) // lines)
     with rc_context(STYLE):
         figure = Figure(figsize=(INCHES[0] * columns, INCHES[1] * lines + 0.5), layout="constrained")
         places = figure.subplots(lines, columns, squeeze=False).flatten()
@@ -78,7 +78,7 @@ def _chart(axes: "Axes", scenario: Scenario, measures: Measures) -> None:
         _line(axes, contender, played.regrets)
     tops = [_top(played) for contender, played in measures.items() if contender not in PLANS]
     if tops and max(tops) > 0:
-        axes.set_ylim(top=BEYOND * max(tops), bottom=min(0.0, -0.1 * max(tops)))
+        axes.set_ylim(top=min(axes.get_ylim()[1], BEYOND * max(tops)), bottom=min(0.0, -0.1 * max(tops)))
 
 
 PLANS = {Contender.DEFAULT, Contender.ORACLE, Contender.GRID}
