@@ -92,7 +92,7 @@ def test_one_of_the_release_before_is_upgraded(new_postgres_url: Callable[[], st
             "num_drifts",
         ):
             connection.exec_driver_sql(f'ALTER TABLE "Job" DROP COLUMN {column}')
-        for column in ("rationale", "curve"):
+        for column in ("rationale", "curve", "epochs", "drifted_from"):
             connection.exec_driver_sql(f'ALTER TABLE "Trial" DROP COLUMN {column}')
         for index in ("ix_Trial_failed", "ix_Trial_missed", "ix_Job_job_id_prefix"):
             connection.exec_driver_sql(f'DROP INDEX "{index}"')
