@@ -116,7 +116,7 @@ class Session:
 
     def _serve(self, command: str) -> None:
         """Start a service instead of the one before; return once it is ready."""
-        self._do('if [ -n "$(jobs -p)" ]; then kill $(jobs -p) && wait; fi')
+        self._do('for job in $(jobs -p); do kill "$job" || true; done; wait')  # one may have ended by itself
         self._is_serving = True
         self._do(f"{command.partition('  #')[0]} > serve.log 2>&1 &")
         log = self._folder / "serve.log"
