@@ -59,7 +59,7 @@ MOST_SIZES = 64  # batch sizes that are considered at a time
 cdef double HORIZON = 30.0       # trainings over which a saving counts
 cdef double LEAST_PRICE = 0.4    # of a probe that can still be stopped, in trainings of the best
 cdef double SAMPLE_WIDTH = 0.4   # in deviations of the posterior
-cdef double REACH = 0.5          # octaves from what has converged to what is probed
+cdef double REACH = 0.5          # octaves from what was tried to what is probed
 cdef double PAUSE = 8.0          # trials after a stop in which its batch size is not probed again; then twice it
 cdef double LEAST_AHEAD = 2.0    # epochs in which the best reaches a level by which others are judged
 cdef double SOFTNESS = 0.15
@@ -259,9 +259,9 @@ cdef int64_t choose_size(
     for i in range(of.n):
         row = of.known + i * BELIEFS_WIDTH
         running += row[RUNNING]
-        if row[SUCCESSES] > 0:
+        if row[RUNS] > 0:  # also in vain: one unlucky training must not wall off what lies beyond
             low, high = min(low, i), max(high, i)
-        else:
+        if row[SUCCESSES] == 0:
             probes += row[RUNNING]
     each = cost_of(of, leader)
     for i in range(of.n):

@@ -231,7 +231,7 @@ def test_the_numbers_of_frugal_are_those_of_its_twin(sentence: str) -> None:
 
 def test_how_far_frugal_probes() -> None:
     assert (frugality.REACH, frugality.TRUSTED_SIZES) == (0.5, 3)
-    assert "only next to what has converged or within half an octave of it" in CONCEPTS
+    assert "only next to what was tried or within half an octave of it" in CONCEPTS
     assert "it counts from three batch sizes on that the job has tried itself" in CONCEPTS
 
 

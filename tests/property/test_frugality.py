@@ -80,10 +80,10 @@ def test_what_is_chosen_may_be_chosen(lesson: Lesson, number: int, data: st.Data
         assert size == lesson.default
         assert not known[size, [Column.RUNS, Column.RUNNING]].any()
     if rule == PROBED:
-        won = np.flatnonzero(known[:, Column.SUCCESSES])
+        tried = np.flatnonzero(known[:, Column.RUNS])
         assert number >= known[size, Column.RETRY]
         assert known[size, Column.SUCCESSES] == 0
-        assert reaches(lesson.positions, won[0], won[-1], size)
+        assert reaches(lesson.positions, tried[0], tried[-1], size)
         assert saving > 0
         assert math.isfinite(price)
     else:

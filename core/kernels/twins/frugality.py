@@ -160,7 +160,7 @@ class Mind:
     def probes(self, number: int, usable: NDArray[np.uint8]) -> list[Probe]:
         """Return what may be probed, and what that is worth."""
         leader = self.leader_of(usable)
-        won = np.flatnonzero(self.known[:, Column.SUCCESSES])
+        tried = np.flatnonzero(self.known[:, Column.RUNS])
         each = math.exp(self.believed.mean[leader])
         running = self.known[:, Column.RUNNING]
         found: list[Probe] = []
@@ -168,7 +168,7 @@ class Mind:
             return found
         for size, row in enumerate(self.known):
             may_be = usable[size] and row[Column.SUCCESSES] == 0 and number >= row[Column.RETRY]
-            if may_be and self.is_within_reach(size, won[0], won[-1]):
+            if may_be and self.is_within_reach(size, tried[0], tried[-1]):
                 weights = [1 - self.warmth, self.warmth] if self.warmth else [1.0]
                 weighed = [
                     weigh(expecting(by, self.known), size, leader, can_be_stopped=row[Column.STOPS] == 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from service.simulation.contenders import Contender
 from service.simulation.estimates import Numbers, mean
@@ -53,6 +54,19 @@ def test_frugal_loses_less_than_half_of_what_zeus_does_on_the_traces(shared: Pat
     assert (frugal.mean(axis=1) < zeus.mean(axis=1)).all()
     assert (frugal.sum(axis=0) < zeus.sum(axis=0)).all()
     assert warm.sum() / zeus.sum() <= 0.30
+
+
+def test_one_unlucky_training_does_not_hide_the_best_batch_size(shared: Path) -> None:
+    scenarios, _ = scenarios_of(Source(file=shared / "traces"), Conditions())
+    small = [
+        replace(each, before=start, after=start)
+        for each in scenarios
+        if each.before.name == "imagenet"
+        for start in [replace(each.before, default_batch_size=128)]
+    ]
+    zeus, frugal = (regrets(small, each, 100) for each in (Contender.ZEUS, Contender.FRUGAL))
+    assert frugal.mean() < zeus.mean()
+    assert frugal.max() < 25  # a job that stays where it begins loses 50 and more
 
 
 CONDITIONS = {
