@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import active_children, get_context
+from threading import enumerate as enumerate_threads
 from time import monotonic
 from typing import TypeVar
 
@@ -113,7 +114,7 @@ def _interrupts_held() -> Iterator[None]:
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor]:
     """Yield so many processes; where one fails, or an interrupt comes, the others are ended at once."""
-    others = set(active_children())
+    others, running = set(active_children()), set(enumerate_threads())
     # A process that is forked would share the threads' locks, of the progress bar for one.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
@@ -122,6 +123,8 @@ def _processes(workers: int) -> Iterator[Executor]:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(active_children()) - others:
             process.kill()
+        for thread in set(enumerate_threads()) - running:  # which Python would else come upon as it ends
+            thread.join(PATIENCE)
         raise
     finally:
         pool.shutdown()
