@@ -124,7 +124,8 @@ def _processes(workers: int) -> Iterator[Executor]:
         for process in set(active_children()) - others:
             process.kill()
         for thread in set(enumerate_threads()) - running:  # which Python would else come upon as it ends
-            thread.join(PATIENCE)
+            if thread.is_alive():  # and not only about to start
+                thread.join(PATIENCE)
         raise
     finally:
         pool.shutdown()
