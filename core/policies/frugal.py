@@ -37,12 +37,12 @@ from core.policies.protocol import Drift, Judged, Learning, Learnt, Proposal, Pr
 from core.policies.thinking import Ending, Thinker
 from core.rationale import Rationale, Rule
 from core.records import Arm, Job, Report, Stage, Trial, TrialType, Verdict
+from core.verdict import GOING_ON, SUCCEEDED, has_reached, out_of_epochs
 
 STARTS_WARM = True
 
 RULES = (Rule.DEFAULT, Rule.SOUGHT, Rule.PROBED, Rule.SAMPLED)
 """In the kernel's order."""
-GOING_ON = Verdict(stop_train=False, converged=False, message="Stop condition not met, keep training")
 
 
 def registered(job: Job, batch_sizes: Sequence[int], precedents: Sequence[Precedent]) -> Job:
@@ -152,17 +152,17 @@ def judge(job: Job, trial: Trial, said: Report) -> Judged:
         CostOutOfRange: The reported cost is not a cost.
     """
     cost = reported_cost(job, said.time, said.energy)
-    known, course = known_of(job), course_of(trial.curve)
+    known, before = known_of(job), course_of(trial.curve)
+    course = before
     if said.batch_size not in known.curves:
         is_higher_better = job.higher_is_better_metric
         levels = with_level(course.levels, said.current_epoch, said.metric, is_higher_better=is_higher_better)
-        if levels is not course.levels:
-            course = replace(course, levels=levels)
-            trial = replace(trial, curve=write(course))
-    if _has_reached(job, said.metric):
-        return _over(trial, course, said, _Judgement("Train succeeded", Ending.CONVERGED))
+        course = replace(course, levels=levels)
     judgement = _judgement(job, known, course, said, cost)
-    return Judged(GOING_ON, trial) if judgement is None else _over(trial, course, said, judgement)
+    if judgement is not None:
+        return _over(trial, course, said, judgement)
+    is_further = course != before
+    return Judged(GOING_ON, replace(trial, curve=write(course)) if is_further else trial)
 
 
 class _Judgement(NamedTuple):
@@ -173,10 +173,6 @@ class _Judgement(NamedTuple):
     bound: float | None = None
 
 
-def _has_reached(job: Job, metric: float) -> bool:
-    return metric >= job.target_metric if job.higher_is_better_metric else metric <= job.target_metric
-
-
 def _over(trial: Trial, course: Course, said: Report, judgement: _Judgement) -> Judged:
     converged = judgement.ending is Ending.CONVERGED
     verdict = Verdict(stop_train=True, converged=converged, message=judgement.message)
@@ -185,10 +181,18 @@ def _over(trial: Trial, course: Course, said: Report, judgement: _Judgement) -> 
 
 
 def _judgement(job: Job, known: Knowledge, course: Course, said: Report, cost: float) -> _Judgement | None:
-    """Return why a training that has not reached its target is over, None where it is not."""
+    """Return why a training is over, None where it is not."""
+    if has_reached(job, said.metric):
+        return _Judgement(SUCCEEDED, Ending.CONVERGED)
     if said.current_epoch >= job.max_epochs:
-        message = f"Train failed to converge within max_epoch({job.max_epochs})"
-        return _Judgement(message, Ending.OUT_OF_EPOCHS)
+        return _Judgement(out_of_epochs(job), Ending.OUT_OF_EPOCHS)
+    return _held_against_best(job, known, course, said, cost)
+
+
+def _held_against_best(
+    job: Job, known: Knowledge, course: Course, said: Report, cost: float
+) -> _Judgement | None:
+    """Return why a training that could go on is dearer than it is worth, None where it is not."""
     if known.leader is None or job.beta_knob is None:
         return None
     size, best, least = said.batch_size, known.leader.batch_size, known.leader.cost
