@@ -20,15 +20,21 @@ cdef enum:
     STOPS = 13            # how often a training was stopped or failed to converge,
     RETRY = 14            # and the trial from which on it may be probed again
     RUNNING = 15          # trainings that run
-    IS_INHERITED = 16     # whether another job has shown something of it:
+    INHERITED_FROM = 16   # whose past has shown something of it, 0 if nobody's:
     INHERITED_TIME = 17   # seconds an epoch,
     INHERITED_ENERGY = 18 # joules an epoch,
     INHERITED_EPOCHS = 19 # the logarithm of epochs
-    INHERITED_DOUBT = 20  # and the variance of what it has shown
+    INHERITED_DOUBT = 20  # and the variance of that
     WIDTH = 21
 
+# Whose past is inherited; that of all batch sizes is the same one's.
+cdef enum:
+    NOBODYS = 0
+    ANOTHERS = 1  # another job's
+    OWN = 2       # the job's own, before its costs drifted
+
 # A Gaussian of the logarithms of what n batch sizes need: of joules of cost an epoch, and of epochs. The m-th
-# is an offset between jobs, where something is inherited: m is n or n + 1.
+# is an offset between jobs, where another's past is inherited: m is n or n + 1.
 cdef struct beliefs:
     int64_t n
     int64_t m
@@ -54,7 +60,7 @@ cdef void fit(
     double time_weight,
     const double *rate_prior,    # IN (n, n)
     const double *epochs_prior,  # IN (n, n)
-    bint is_warm,
+    int64_t inherited_from,
 ) noexcept nogil
 cdef double observe(double *means, double *spread, int64_t m, int64_t i, int64_t offset, double seen,
                     double variance) noexcept nogil

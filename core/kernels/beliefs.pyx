@@ -41,6 +41,10 @@ cdef double RATE_OFFSET = 10.0
 cdef double EPOCHS_OFFSET = 0.3
 cdef double RATE_DOUBT = 0.07
 cdef double EPOCHS_DOUBT = 0.1
+# What a drift may change, of an epoch's cost and of epochs alike: the whole, the slope, and each batch size.
+cdef double DRIFT_LEVEL = 0.15
+cdef double DRIFT_SLOPE = 0.1
+cdef double DRIFT_ROUGH = 0.1
 
 
 cdef inline double normal_density(double z) noexcept nogil:
@@ -186,18 +190,33 @@ cdef void weigh_noise(beliefs *of, const double *known) noexcept nogil:
 cdef void inherit(
     beliefs *of, const double *known, double energy_weight, double time_weight
 ) noexcept nogil:
-    """Take in what another job has shown, but for an offset between the two."""
+    """Take in what a past has shown, but for an offset where it is another job's."""
     cdef const double *row
     cdef double rate
-    cdef int64_t i
+    cdef int64_t i, offset = of.n if of.m > of.n else -1
     for i in range(of.n):
         row = known + i * WIDTH
-        if row[IS_INHERITED] == 0:
+        if row[INHERITED_FROM] == NOBODYS:
             continue
         rate = max(energy_weight * row[INHERITED_ENERGY] + time_weight * row[INHERITED_TIME], LEAST_RATE)
-        observe(of.rate, of.rate_spread, of.m, i, of.n, log(rate), RATE_DOUBT**2 + row[INHERITED_DOUBT])
-        observe(of.epochs, of.epochs_spread, of.m, i, of.n, row[INHERITED_EPOCHS],
+        observe(of.rate, of.rate_spread, of.m, i, offset, log(rate), RATE_DOUBT**2 + row[INHERITED_DOUBT])
+        observe(of.epochs, of.epochs_spread, of.m, i, offset, row[INHERITED_EPOCHS],
                 EPOCHS_DOUBT**2 + row[INHERITED_DOUBT])
+
+
+cdef void widen(beliefs *of, const double *positions, int64_t default) noexcept nogil:
+    """Doubt what was believed before a drift, by what it may have changed."""
+    cdef int64_t i, j
+    cdef double variance
+    for i in range(of.n):
+        for j in range(of.n):
+            variance = (
+                DRIFT_LEVEL**2
+                + DRIFT_SLOPE**2 * (positions[i] - positions[default]) * (positions[j] - positions[default])
+                + (DRIFT_ROUGH**2 if i == j else 0.0)
+            )
+            of.rate_spread[i * of.m + j] += variance
+            of.epochs_spread[i * of.m + j] += variance
 
 
 cdef void fit(
@@ -209,15 +228,15 @@ cdef void fit(
     double time_weight,
     const double *rate_prior,    # IN (n, n)
     const double *epochs_prior,  # IN (n, n)
-    bint is_warm,
+    int64_t inherited_from,
 ) noexcept nogil:
-    """Believe what is known, and where it is warm what was inherited before it."""
+    """Believe what is known and, before it, what was inherited from a past."""
     cdef const double *row
     cdef int64_t i, n = of.n
     cdef double higher, narrower, precision, density, variance
     cdef double level = level_of(known, n, positions, default, energy_weight, time_weight)
     cdef bint is_first = True
-    of.m = n + 1 if is_warm else n
+    of.m = n + 1 if inherited_from == ANOTHERS else n
     cdef int64_t m = of.m
     weigh_noise(of, known)
     for i in range(n):
@@ -225,8 +244,10 @@ cdef void fit(
         of.epochs[i] = EPOCHS_SCALE_MEAN + EPOCHS_SLOPE * (positions[i] - positions[default])
     begin(of.rate, of.rate_spread, n, m, rate_prior, RATE_OFFSET)
     begin(of.epochs, of.epochs_spread, n, m, epochs_prior, EPOCHS_OFFSET)
-    if is_warm:
+    if inherited_from != NOBODYS:
         inherit(of, known, energy_weight, time_weight)
+    if inherited_from == OWN:
+        widen(of, positions, default)
     of.evidence = 0.0
     for i in range(n):
         row = known + i * WIDTH

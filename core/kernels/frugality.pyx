@@ -19,14 +19,21 @@ from libc.string cimport memmove, memset
 from numpy.random cimport bitgen_t
 
 from core.kernels.beliefs cimport (
+    ANOTHERS,
     BOUND,
     ENERGY,
     EPOCHS,
     FAILED_EPOCHS,
     FAILURES,
-    IS_INHERITED,
+    INHERITED_DOUBT,
+    INHERITED_ENERGY,
+    INHERITED_EPOCHS,
+    INHERITED_FROM,
+    INHERITED_TIME,
     MEAN_EPOCHS,
     MEAN_RATE,
+    NOBODYS,
+    OWN,
     RETRY,
     RUN_EPOCHS,
     RUNNING,
@@ -76,8 +83,8 @@ cdef double ALARM = 6.0          # the sum of the rest at which there is one
 cdef double FARTHEST = 4.0       # deviations of a single training that count
 cdef double WIDEST = 9.0         # squared, of a training in what deviations are
 
-cdef double TRUSTED = 0.99       # the least weight of what is inherited that counts,
-cdef double MOST_TRUST = 0.8     # the most that it counts with: else what is wrong might never be found out,
+cdef double MOST_TRUST = 0.8     # the most that what is inherited counts with: else errors might never be found out
+cdef double TRUSTED = 0.99       # of another job, the least weight that counts,
 cdef double TRUSTED_SIZES = 3.0  # and after how many batch sizes
 
 
@@ -97,22 +104,23 @@ cdef void furnish(mind *of, int64_t n, int64_t default, const double *positions,
 
 cdef void consider(mind *of) noexcept nogil:
     """Make beliefs of what is known."""
-    cdef bint is_warm = False
     cdef double seen = 0.0, odds
-    cdef int64_t i
+    cdef int64_t i, inherited_from = NOBODYS
     fit(&of.cold, of.known, of.positions, of.default, of.energy_weight, of.time_weight, of.rate_prior,
-        of.epochs_prior, False)
+        of.epochs_prior, NOBODYS)
     of.warmth = 0.0
     for i in range(of.n):
-        is_warm = is_warm or of.known[i * BELIEFS_WIDTH + IS_INHERITED] > 0
+        inherited_from = max(inherited_from, <int64_t>of.known[i * BELIEFS_WIDTH + INHERITED_FROM])
         seen += of.known[i * BELIEFS_WIDTH + RUNS] > 0
-    if not is_warm or seen < TRUSTED_SIZES:
+    if inherited_from == NOBODYS or (inherited_from == ANOTHERS and seen < TRUSTED_SIZES):
         return
     fit(&of.warm, of.known, of.positions, of.default, of.energy_weight, of.time_weight, of.rate_prior,
-        of.epochs_prior, True)
+        of.epochs_prior, inherited_from)
     odds = of.warm.evidence - of.cold.evidence  # both are as likely before
     of.warmth = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
-    of.warmth = 0.0 if of.warmth < TRUSTED else MOST_TRUST
+    if inherited_from == ANOTHERS and of.warmth < TRUSTED:
+        of.warmth = 0.0
+    of.warmth = min(of.warmth, MOST_TRUST)
 
 
 cdef const beliefs *believed(const mind *of) noexcept nogil:
@@ -241,7 +249,7 @@ cdef int64_t choose_size(
 ) noexcept nogil:
     """Choose a batch size, considered before, for the trial of a number; at least one is usable."""
     cdef const double *row
-    cdef double saves, costs, worth, most = 0.0, each, running = 0.0, probes = 0.0
+    cdef double saves, costs, warm_saves, warm_costs, worth, most = 0.0, each, running = 0.0, probes = 0.0
     cdef int64_t i, leader = leader_of(of, usable), low = of.n, high = -1, found = -1
     for i in range(of.n):
         samples[i] = NAN
@@ -269,10 +277,11 @@ cdef int64_t choose_size(
         if probes >= 1 + floor(running / BESIDE) or row[SUCCESSES] > 0 or number < row[RETRY] or not usable[i] or not is_within_reach(of, i, low, high):
             continue
         weigh_probe(&of.cold, i, leader, row[STOPS] == 0, &saves, &costs)
-        worth = HORIZON * saves - costs
         if of.warmth > 0:
-            weigh_probe(&of.warm, i, leader, row[STOPS] == 0, &saves, &costs)
-            worth += of.warmth * (HORIZON * saves - costs - worth)
+            weigh_probe(&of.warm, i, leader, row[STOPS] == 0, &warm_saves, &warm_costs)
+            saves += of.warmth * (warm_saves - saves)
+            costs += of.warmth * (warm_costs - costs)
+        worth = HORIZON * saves - costs
         if worth > most:
             most, found = worth, i
             saving[0], price[0] = saves * each, costs * each
@@ -310,8 +319,12 @@ cdef bint is_worth_it(
     of the logarithm of the epochs that it needs is ``bound``; ``rest`` is in joules.
     """
     cdef double worth = worth_of_rest(&of.cold, leader, size, epoch, cost, ahead, bound, rest)
+    cdef double warm_worth, warm_bound, warm_rest
     if of.warmth > 0:
-        worth += of.warmth * (worth_of_rest(&of.warm, leader, size, epoch, cost, ahead, bound, rest) - worth)
+        warm_worth = worth_of_rest(&of.warm, leader, size, epoch, cost, ahead, &warm_bound, &warm_rest)
+        worth += of.warmth * (warm_worth - worth)
+        bound[0] += of.warmth * (warm_bound - bound[0])
+        rest[0] += of.warmth * (warm_rest - rest[0])
     rest[0] *= cost_of(of, leader)
     return worth >= 0
 
@@ -358,15 +371,22 @@ cdef void add(double *row, const result *seen, int64_t number, double noise) noe
 
 
 cdef void forget(mind *of) noexcept nogil:
-    """Know nothing but what runs."""
+    """Know what runs, and of all else that it was so in the past."""
+    cdef const beliefs *by = believed(of)
     cdef double *row
-    cdef double running
     cdef int64_t i
     for i in range(of.n):
         row = of.known + i * BELIEFS_WIDTH
-        running = row[RUNNING]
-        memset(row, 0, BELIEFS_WIDTH * sizeof(double))
-        row[RUNNING], row[BOUND] = running, -INFINITY
+        if row[RUNS] > 0:
+            row[INHERITED_FROM] = OWN
+            row[INHERITED_TIME] = row[TIME] / row[RUN_EPOCHS]
+            row[INHERITED_ENERGY] = row[ENERGY] / row[RUN_EPOCHS]
+            row[INHERITED_EPOCHS] = by.epochs[i]
+            row[INHERITED_DOUBT] = by.epochs_spread[i * by.m + i]
+        elif row[INHERITED_FROM] != OWN:  # another's may differ as much
+            memset(row + INHERITED_FROM, 0, (BELIEFS_WIDTH - INHERITED_FROM) * sizeof(double))
+        memset(row, 0, RUNNING * sizeof(double))
+        row[BOUND] = -INFINITY
 
 
 cdef double missed_by(const mind *of, const result *seen, double *deviation) noexcept nogil:

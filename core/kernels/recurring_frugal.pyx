@@ -8,7 +8,7 @@ import numpy as np
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint64_t
 
-from core.kernels.beliefs cimport BOUND, FAILURES, IS_INHERITED, RUNNING, SUCCESSES, WIDTH
+from core.kernels.beliefs cimport BOUND, FAILURES, INHERITED_FROM, RUNNING, SUCCESSES, WIDTH
 from core.kernels.frugality cimport (
     BEYOND_BOUND,
     CONVERGED as HAS_CONVERGED,
@@ -40,7 +40,7 @@ from core.kernels.stream cimport pcg64_stream
 from core.kernels.frugality import MOST_SIZES
 
 cdef enum:
-    COLUMNS = WIDTH - IS_INHERITED  # of what is inherited
+    COLUMNS = WIDTH - INHERITED_FROM  # of what is inherited
 
 # A job as it stands; pointers are to scratch of the size of its batch sizes.
 cdef struct job_state:
@@ -81,7 +81,7 @@ cdef void begin(void *state, const pcg64_stream *stream) noexcept nogil:
     if job.inherited != NULL:
         for i in range(job.of.n):
             for j in range(COLUMNS):
-                job.of.known[i * WIDTH + IS_INHERITED + j] = job.inherited[i * COLUMNS + j]
+                job.of.known[i * WIDTH + INHERITED_FROM + j] = job.inherited[i * COLUMNS + j]
         job.inherited += job.of.n * COLUMNS
 
 
@@ -200,7 +200,7 @@ def play(
         streams: As there.
         recurrences: As there.
         positions: float64 (k), the base-2 logarithms of the batch sizes, ascending.
-        inherited: float64 (s, k, 5), what each job has inherited of each batch size: whether anything, seconds
+        inherited: float64 (s, k, 5), what each job has inherited of each batch size: from whom, seconds
             and joules an epoch, the logarithm of epochs, the variance of what was seen; None where nothing is.
         default: As there.
         beta: At how many times the cost of the best trainings are stopped, > 0, infinite for never.

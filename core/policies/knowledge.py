@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
 from functools import lru_cache
 
 import msgspec
@@ -53,10 +54,18 @@ BOUND = Seen.__struct_fields__.index("bound")
 RUNNING, INHERITED = COLUMNS, COLUMNS + 1
 
 
-class Inherited(Struct, frozen=True, array_like=True):
-    """What another job has shown of a batch size.
+class Whose(IntEnum):
+    """Whose past is inherited, as ``core.kernels.beliefs`` has it."""
 
-    Seconds and joules an epoch, the logarithm of the epochs to the target, and the variance of what was seen.
+    NOBODYS = 0
+    ANOTHERS = 1
+    OWN = 2
+
+
+class Inherited(Struct, frozen=True, array_like=True):
+    """What another job has shown of a batch size, or this one before its costs drifted.
+
+    Seconds and joules an epoch, the logarithm of the epochs to the target, and the variance of that.
     """
 
     time: float
@@ -87,8 +96,9 @@ class Knowledge(Struct, frozen=True, omit_defaults=True):
     """All that is known of a job.
 
     Its batch sizes, ascending; what was ``seen`` of those that were tried; the learning curve of the first
-    training that converged at each; the batch size of each trial that runs; what was ``inherited``; whether
-    trainings cost what they are expected to, with the results that make one doubt it; and the leader.
+    training that converged at each; the batch size of each trial that runs; what was ``inherited`` from other
+    jobs, and what was known ``before`` the last drift, which takes its place; whether trainings cost what
+    they are expected to, with the results that make one doubt it; and the leader.
     """
 
     batch_sizes: tuple[int, ...]
@@ -96,6 +106,7 @@ class Knowledge(Struct, frozen=True, omit_defaults=True):
     curves: Mapping[int, Sequence[Level]] = {}
     running: Mapping[int, int] = {}
     inherited: Mapping[int, Inherited] = {}
+    before: Mapping[int, Inherited] = {}
     watched: tuple[float, float] = (0.0, 0.0)
     suspects: Sequence[Suspect] = ()
     leader: Leader | None = None
@@ -172,20 +183,30 @@ def considered(known: Knowledge, needed: Iterable[int], usable: Sequence[int]) -
 
 def rows_of(known: Knowledge, sizes: Sequence[int]) -> NDArray[np.float64]:
     """Return what is known of batch sizes as the kernel reads it, float64 (sizes, WIDTH)."""
+    past, whose = (known.before, Whose.OWN) if known.before else (known.inherited, Whose.ANOTHERS)
     rows = np.zeros((len(sizes), WIDTH))
     rows[:, BOUND] = -np.inf
     for row, size in zip(rows, sizes, strict=True):
-        seen, inherited = known.seen.get(size), known.inherited.get(size)
+        seen, inherited = known.seen.get(size), past.get(size)
         if seen is not None:
             row[:COLUMNS] = [-math.inf if v is None else v for v in astuple(seen)[:-1]]
         if inherited is not None:
-            row[INHERITED:] = (1.0, *astuple(inherited))
+            row[INHERITED:] = (whose, *astuple(inherited))
     if known.running:
         index = {size: place for place, size in enumerate(sizes)}
         for size in known.running.values():
             if size in index:
                 rows[index[size], RUNNING] += 1
     return rows
+
+
+def before_drift(rows: NDArray[np.float64], sizes: Sequence[int]) -> dict[int, Inherited]:
+    """Return what was known of batch sizes before the last drift, from their rows."""
+    return {
+        size: Inherited(*row[INHERITED + 1 :])
+        for size, row in zip(sizes, rows.tolist(), strict=True)
+        if row[INHERITED] == Whose.OWN
+    }
 
 
 def seen_of(row: Sequence[float], results: int) -> Seen:

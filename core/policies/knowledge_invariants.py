@@ -20,7 +20,13 @@ def knowledge_findings(kept: Kept) -> Iterator[Finding]:
     except msgspec.DecodeError as error:
         yield Finding(job.job_id, None, f"what is known of it cannot be read ({error})", RESTORE)
         return
-    named = {*known.seen, *known.curves, *known.inherited, *(one.batch_size for one in known.suspects)}
+    named = {
+        *known.seen,
+        *known.curves,
+        *known.inherited,
+        *known.before,
+        *(one.batch_size for one in known.suspects),
+    }
     if list(known.batch_sizes) != sorted(kept.batch_sizes) or not named <= set(known.batch_sizes):
         yield Finding(job.job_id, None, "what is known of it is of other batch sizes", RESTORE)
     else:

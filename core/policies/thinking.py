@@ -10,7 +10,17 @@ from msgspec.structs import replace
 
 from core.kernels import stream
 from core.kernels.frugality import SUSPECTS, Mind
-from core.policies.knowledge import Course, Knowledge, Leader, Seen, Suspect, considered, rows_of, seen_of
+from core.policies.knowledge import (
+    Course,
+    Knowledge,
+    Leader,
+    Seen,
+    Suspect,
+    before_drift,
+    considered,
+    rows_of,
+    seen_of,
+)
 from core.rationale import Weighed, weighed
 from core.records import Arm, Job
 
@@ -151,7 +161,7 @@ class Thinker:
         self._known = replace(
             self._known,
             seen={**self._known.seen, **seen},
-            inherited={} if has_drifted else self._known.inherited,
+            before=before_drift(self._rows, self._sizes),
             watched=self._mind.watched,
             suspects=[
                 Suspect(

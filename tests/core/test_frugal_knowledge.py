@@ -196,6 +196,7 @@ def test_the_same_seed_and_the_same_reports_give_the_same_decisions(make_frugal:
         ({"leader": Leader(8, 100.0)}, "8 is said to be the best"),
         ({"curves": {7: [(1, 0.5)]}}, "other batch sizes"),
         ({"inherited": {7: Inherited(1.0, 1.0, 1.0, 1.0)}}, "other batch sizes"),
+        ({"before": {7: Inherited(1.0, 1.0, 1.0, 1.0)}}, "other batch sizes"),
         ({"suspects": [Suspect(7, 1.0, 1.0, 1.0, 0, None)]}, "other batch sizes"),
         ({"suspects": [Suspect(8, 1.0, 1.0, 1.0, 0, None)] * 17}, "makes no costs"),
         ({"seen": {32: Seen(1.0, 0.0, runs=1.0, run_epochs=0.0, results=1)}}, "makes no costs"),

@@ -148,6 +148,7 @@ OR_NONE = st.none() | NUMBERS
         curves=st.dictionaries(SIZES, LEVELS, max_size=3),
         running=st.dictionaries(SIZES, SIZES, max_size=3),
         inherited=st.dictionaries(SIZES, st.builds(Inherited, *[NUMBERS] * 4), max_size=3),
+        before=st.dictionaries(SIZES, st.builds(Inherited, *[NUMBERS] * 4), max_size=3),
         watched=st.tuples(NUMBERS, NUMBERS),
         suspects=st.lists(
             st.builds(Suspect, SIZES, NUMBERS, NUMBERS, NUMBERS, st.integers(0, 3), OR_NONE), max_size=3
@@ -172,6 +173,7 @@ def seen_in(knowledge: Knowledge) -> list[object]:
         sorted((size, tuple(map(tuple, levels))) for size, levels in knowledge.curves.items()),
         list(knowledge.running.items()),
         sorted(knowledge.inherited.items()),
+        sorted(knowledge.before.items()),
         knowledge.watched,
         tuple(knowledge.suspects),
         knowledge.leader,

@@ -11,7 +11,15 @@ from core.cost import cost_of
 from core.failures import failed, is_set_aside
 from core.kernels import posterior
 from core.kernels.twins import frugality, results
-from core.kernels.twins.beliefs import EPOCHS, NOISE_WEIGHT, RATE, SOFTNESS
+from core.kernels.twins.beliefs import (
+    DRIFT_LEVEL,
+    DRIFT_ROUGH,
+    DRIFT_SLOPE,
+    EPOCHS,
+    NOISE_WEIGHT,
+    RATE,
+    SOFTNESS,
+)
 from core.leases import GAPS, SILENT_SECONDS
 from core.odds import interval, probabilities_best
 from core.pruning import Explore, Survivors, walk
@@ -222,6 +230,9 @@ def test_what_frugal_believes_beforehand() -> None:
         f"at most {frugality.FARTHEST:g}, less {frugality.SLACK:g} a training",
         f"A sum above {frugality.ALARM:g} is a drift",
         f"the last {frugality.MOST_SUSPECTS} of them",
+        f"each in level by {DRIFT_LEVEL:g}, in slope by {DRIFT_SLOPE:g} an octave and in each batch size by "
+        f"{DRIFT_ROUGH:g}",
+        f"as below, but for {frugality.MOST_TRUST:g} at most",
         f"where it is at least {frugality.TRUSTED:g}",
     ],
 )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.kernels import frugality as kernel
 from core.kernels.twins import frugality as twin
-from core.kernels.twins.beliefs import Column
+from core.kernels.twins.beliefs import Column, Whose
 from core.kernels.twins.results import CONVERGED
 from core.kernels.twins.stream import row_of
 from tests.strategies import Ended, Floats, Lesson
@@ -55,9 +55,14 @@ def educated(frugality: ModuleType, lesson: Lesson) -> tuple[Mind, Floats]:
     return mind_of(frugality, lesson, known), known
 
 
-def inherited(known: Floats, epochs: Floats | Sequence[float], energy: Floats | Sequence[float]) -> None:
-    """Let another job have shown what every batch size takes, joules an epoch."""
-    known[:, Column.IS_INHERITED] = 1.0
+def inherited(
+    known: Floats,
+    epochs: Floats | Sequence[float],
+    energy: Floats | Sequence[float],
+    whose: Whose = Whose.ANOTHERS,
+) -> None:
+    """Let a past have shown what every batch size takes, joules an epoch."""
+    known[:, Column.INHERITED_FROM] = whose
     known[:, Column.INHERITED_EPOCHS] = np.log(epochs)
     known[:, Column.INHERITED_ENERGY] = energy
     known[:, Column.INHERITED_TIME] = np.array(energy) / 200

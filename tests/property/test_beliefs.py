@@ -89,7 +89,7 @@ def test_the_order_of_results_does_not_matter(
 @given(lessons(octaves(3, 4)), st.randoms(use_true_random=False))
 def test_evidence_is_the_density_of_one_result_after_the_other(lesson: Lesson, shuffling: Random) -> None:
     octaves_apart = lesson.positions - lesson.positions[lesson.default]
-    before = beliefs.prior(beliefs.EPOCHS, octaves_apart, 0.0, is_warm=False)
+    before = beliefs.prior(beliefs.EPOCHS, octaves_apart, 0.0, beliefs.Whose.NOBODYS)
     n = len(octaves_apart)
     values, variances = np.linspace(1.0, 3.0, n), np.linspace(0.01, 0.02, n)
     seen = beliefs.Seen(np.eye(n), values, variances)
@@ -109,8 +109,8 @@ def test_evidence_is_the_density_of_one_result_after_the_other(lesson: Lesson, s
 @given(lessons())
 def test_covariances_are_symmetric_and_positive(lesson: Lesson) -> None:
     _, known = educated(kernel, lesson)
-    for is_warm in (False, True):
-        believed = beliefs.fit(known, *lesson[:4], is_warm=is_warm)
+    for whose in beliefs.Whose:
+        believed = beliefs.fit(known, *lesson[:4], whose)
         for spread in (believed.rate.spread, believed.epochs.spread):
             np.testing.assert_allclose(spread, spread.T, atol=1e-10)
             assert np.linalg.eigvalsh(spread).min() > -1e-10
@@ -224,7 +224,7 @@ def test_costs_of_nothing_are_finite(frugality: ModuleType) -> None:
     known = nothing_known(3)
     taught(knowing(frugality, range(3), known), [converged(0, 10.0, 1e3), converged(1, 9.0, 1e3)])
     known[:, Column.ENERGY] = 0.0
-    known[1, Column.IS_INHERITED] = 1.0
+    known[1, Column.INHERITED_FROM] = 1.0
     mind = knowing(frugality, range(3), known)
     assert np.isfinite(mind.costs()).all()
     assert mind.choose(5, 100.0, all_usable(3), stream_of(1))[0] in range(3)

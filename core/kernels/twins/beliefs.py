@@ -32,11 +32,19 @@ class Column(IntEnum):
     STOPS = auto()
     RETRY = auto()
     RUNNING = auto()
-    IS_INHERITED = auto()
+    INHERITED_FROM = auto()
     INHERITED_TIME = auto()
     INHERITED_ENERGY = auto()
     INHERITED_EPOCHS = auto()
     INHERITED_DOUBT = auto()
+
+
+class Whose(IntEnum):
+    """Whose past is inherited; see the kernel's declarations."""
+
+    NOBODYS = 0
+    ANOTHERS = 1
+    OWN = 2
 
 
 class Trend(NamedTuple):
@@ -56,6 +64,7 @@ class Trend(NamedTuple):
 RATE = Trend(0.0, -0.35, 10.0, 0.3, 0.2, 2.0, 0.03, offset=10.0, doubt=0.07)
 EPOCHS = Trend(2.3, 0.1, 1.5, 0.2, 0.5, 3.0, 0.1, offset=0.3, doubt=0.1)
 EPOCHS_NOISE, RATE_NOISE, NOISE_WEIGHT, LEAST_NOISE = 0.12, 0.02, 4.0, 0.03
+DRIFT_LEVEL, DRIFT_SLOPE, DRIFT_ROUGH = 0.15, 0.1, 0.1
 SOFTNESS = 0.15
 LEAST_RATE = 1e-200
 LEAST_MASS = 1e-9
@@ -173,8 +182,8 @@ def log_density(before: Gaussian, seen: Seen) -> float:
     return float(-0.5 * (missed @ np.linalg.solve(covariance, missed) + log_determinant))
 
 
-def prior(trend: Trend, octaves: Floats, level: float, *, is_warm: bool) -> Gaussian:
-    """Return what is believed before anything is seen, where it is warm with the offset as the last."""
+def prior(trend: Trend, octaves: Floats, level: float, inherited_from: Whose) -> Gaussian:
+    """Return what is believed before anything is seen, with the offset from another job as the last."""
     apart = octaves[:, None] - octaves
     spread = (
         trend.scale**2
@@ -183,7 +192,7 @@ def prior(trend: Trend, octaves: Floats, level: float, *, is_warm: bool) -> Gaus
         + trend.rough**2 * np.eye(len(octaves))
     )
     mean = level + trend.mean + trend.slope * octaves
-    if not is_warm:
+    if inherited_from is not Whose.ANOTHERS:
         return Gaussian(mean, spread)
     offset = np.diag([*np.zeros(len(octaves)), trend.offset**2])
     return Gaussian(np.append(mean, 0.0), np.pad(spread, (0, 1)) + offset)
@@ -208,15 +217,28 @@ def single(m: int, places: NDArray[np.int64]) -> Floats:
 
 
 def inherited(before: Gaussian, known: Floats, values: Floats, doubt: float) -> Gaussian:
-    """Return what is believed once another job has shown its own, but for the offset."""
-    places = np.flatnonzero(known[:, Column.IS_INHERITED])
+    """Return what is believed once a past has shown its own, but for the offset from another job."""
+    places = np.flatnonzero(known[:, Column.INHERITED_FROM])
     sums = single(len(before.mean), places)
-    sums[:, -1] = 1.0
+    sums[:, len(known) :] = 1.0
     return conditioned(before, Seen(sums, values[places], doubt**2 + known[places, Column.INHERITED_DOUBT]))
 
 
+def doubted(before: Gaussian, octaves: Floats) -> Gaussian:
+    """Return what is believed once costs have drifted since."""
+    drift = (
+        DRIFT_LEVEL**2 + DRIFT_SLOPE**2 * np.outer(octaves, octaves) + DRIFT_ROUGH**2 * np.eye(len(octaves))
+    )
+    return before._replace(spread=before.spread + drift)
+
+
 def fit(
-    known: Floats, positions: Floats, default: int, energy_weight: float, time_weight: float, *, is_warm: bool
+    known: Floats,
+    positions: Floats,
+    default: int,
+    energy_weight: float,
+    time_weight: float,
+    inherited_from: Whose,
 ) -> Beliefs:
     """Return what is believed of what is known; see the kernel for arguments."""
     octaves = positions - positions[default]
@@ -231,14 +253,16 @@ def fit(
         time_weight,
     )
     level = seen_rates[0] - RATE.slope * octaves[ran[0]] if len(ran) else 0.0
-    rate = prior(RATE, octaves, level, is_warm=is_warm)
-    epochs = prior(EPOCHS, octaves, 0.0, is_warm=is_warm)
-    if is_warm:
+    rate = prior(RATE, octaves, level, inherited_from)
+    epochs = prior(EPOCHS, octaves, 0.0, inherited_from)
+    if inherited_from is not Whose.NOBODYS:
         theirs = rates(
             known[:, Column.INHERITED_TIME], known[:, Column.INHERITED_ENERGY], energy_weight, time_weight
         )
         rate = inherited(rate, known, theirs, RATE.doubt)
         epochs = inherited(epochs, known, known[:, Column.INHERITED_EPOCHS], EPOCHS.doubt)
+    if inherited_from is Whose.OWN:
+        rate, epochs = doubted(rate, octaves), doubted(epochs, octaves)
     of_rates = Seen(single(len(rate.mean), ran), seen_rates, rate_noise / runs[:, Column.RUNS] + 1e-6)
     first = Seen(*(part[:1] for part in of_rates))
     epochs, evidence = fit_epochs(known, epochs, epochs_noise)

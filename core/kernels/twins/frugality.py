@@ -1,6 +1,7 @@
 """Twin of ``core.kernels.frugality``: each decision as its formula has it, draws by NumPy's generator."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.kernels.twins.beliefs import (
     Floats,
     Gaussian,
     Seen,
+    Whose,
     above,
     conditioned,
     fit,
@@ -65,18 +67,20 @@ class Mind:
     def consider(self) -> None:
         """Make beliefs of what is known."""
         arguments = self.known, self.positions, self.default, self.energy_weight, self.time_weight
-        self.cold = self.warm = fit(*arguments, is_warm=False)
+        self.cold = self.warm = fit(*arguments, Whose.NOBODYS)
         self.weight = self.warmth = 0.0
         seen = np.count_nonzero(self.known[:, Column.RUNS])
-        if seen >= TRUSTED_SIZES and self.known[:, Column.IS_INHERITED].any():
-            self.warm = fit(*arguments, is_warm=True)
+        inherited_from = Whose(int(self.known[:, Column.INHERITED_FROM].max()))
+        if inherited_from is Whose.OWN or (inherited_from is Whose.ANOTHERS and seen >= TRUSTED_SIZES):
+            self.warm = fit(*arguments, inherited_from)
             self.weight = 1 / (1 + math.exp(-np.clip(self.warm.evidence - self.cold.evidence, -50.0, 50.0)))
-            self.warmth = MOST_TRUST if self.weight >= TRUSTED else 0.0
+            is_trusted = inherited_from is Whose.OWN or self.weight >= TRUSTED
+            self.warmth = min(self.weight, MOST_TRUST) if is_trusted else 0.0
 
     @property
     def believed(self) -> Beliefs:
         """The beliefs that carry more weight."""
-        return self.warm if self.warmth else self.cold
+        return self.warm if self.warmth > 0.5 else self.cold  # noqa: PLR2004  (more than half)
 
     def leader_of(self, usable: NDArray[np.uint8]) -> int:
         """Return the cheapest of those that have converged, -1 if there is none."""
@@ -169,18 +173,18 @@ class Mind:
         for size, row in enumerate(self.known):
             may_be = usable[size] and row[Column.SUCCESSES] == 0 and number >= row[Column.RETRY]
             if may_be and self.is_within_reach(size, tried[0], tried[-1]):
-                weights = [1 - self.warmth, self.warmth] if self.warmth else [1.0]
-                weighed = [
+                of_cold, of_warm = (
                     weigh(expecting(by, self.known), size, leader, can_be_stopped=row[Column.STOPS] == 0)
-                    for by in (self.cold, self.warm)[: len(weights)]
-                ]
-                worth = sum(
-                    weight * (HORIZON * saving - price)
-                    for weight, (saving, price) in zip(weights, weighed, strict=True)
+                    for by in (self.cold, self.warm)
                 )
-                saving, price = weighed[-1]
-                found.append(Probe(size, worth, saving * each, price * each))
+                saving, price = self.mixed(of_cold, of_warm)
+                found.append(Probe(size, HORIZON * saving - price, saving * each, price * each))
         return found
+
+    def mixed(self, of_cold: Sequence[float], of_warm: Sequence[float]) -> list[float]:
+        """Return what the cold and the warm beliefs say by their weights."""
+        pairs = zip(of_cold, of_warm, strict=True)
+        return [(1 - self.warmth) * cold + self.warmth * warm for cold, warm in pairs]
 
     def worth_of_rest(
         self, by: Beliefs, size: int, epoch: float, cost: float, ahead: float
@@ -207,10 +211,10 @@ class Mind:
 
     def weighed_rest(self, size: int, epoch: float, cost: float, ahead: float) -> tuple[float, float, float]:
         """Return what it is worth to go on, in costs of the leader, the bound, and the joules missing."""
-        worth, bound, rest = self.worth_of_rest(self.cold, size, epoch, cost, ahead)
-        if self.warmth:
-            of_warm, bound, rest = self.worth_of_rest(self.warm, size, epoch, cost, ahead)
-            worth = (1 - self.warmth) * worth + self.warmth * of_warm
+        worth, bound, rest = self.mixed(
+            self.worth_of_rest(self.cold, size, epoch, cost, ahead),
+            self.worth_of_rest(self.warm, size, epoch, cost, ahead),
+        )
         return worth, bound, rest * math.exp(self.believed.mean[self.leader])
 
     def is_worth_it(self, size: int, epoch: float, cost: float, ahead: float) -> tuple[bool, float, float]:
@@ -225,9 +229,7 @@ class Mind:
         result, noise = Result(size, epochs, time, energy, ending, bound), self.noise
         drifted = self.has_drifted(result)
         if drifted:
-            self.known[:, : Column.RUNNING] = 0
-            self.known[:, Column.RUNNING + 1 :] = 0
-            self.known[:, Column.BOUND] = -np.inf
+            self.forget()
             for suspect in self._suspects:
                 add(self.known[suspect.size], unbounded(suspect), number, noise)
             self.dearer = self.cheaper = 0.0
@@ -236,6 +238,18 @@ class Mind:
             add(self.known[size], self.tamed(result), number, noise)
         self.consider()
         return drifted
+
+    def forget(self) -> None:
+        """Know what runs, and of all else that it was so in the past."""
+        for size, row in enumerate(self.known):
+            if row[Column.RUNS] > 0:
+                time, energy = row[[Column.TIME, Column.ENERGY]] / row[Column.RUN_EPOCHS]
+                epochs, doubt = self.believed.epochs.mean[size], self.believed.epochs.spread[size, size]
+                row[Column.INHERITED_FROM :] = Whose.OWN, time, energy, epochs, doubt
+            elif row[Column.INHERITED_FROM] != Whose.OWN:
+                row[Column.INHERITED_FROM :] = 0
+        self.known[:, : Column.RUNNING] = 0
+        self.known[:, Column.BOUND] = -np.inf
 
     def expected(self, size: int) -> tuple[float, float]:
         """Return mean and deviation of the logarithm of the cost of a training that converges."""
