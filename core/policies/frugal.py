@@ -95,7 +95,7 @@ def ensure_choice(
 
 
 def _usable(job: Job, known: Knowledge) -> list[int]:
-    """Return the batch sizes that are not set aside or, while nothing has converged, given up.
+    """Return the batch sizes that are not set aside or, while none of those has converged, given up.
 
     Raises:
         NoBatchSizeLeft: All are.
@@ -103,7 +103,7 @@ def _usable(job: Job, known: Knowledge) -> list[int]:
     usable = failures.usable(job, known.batch_sizes)
     if not usable:
         raise NoBatchSizeLeft(failures.all_aside(job))
-    if job.is_paused or any(seen.successes > 0 for seen in known.seen.values()):
+    if job.is_paused or any(size in known.seen and known.seen[size].successes > 0 for size in usable):
         return usable
     left = [size for size in usable if not _is_given_up(job, known.seen.get(size))]
     if not left:
@@ -117,7 +117,7 @@ def _is_given_up(job: Job, seen: Seen | None) -> bool:
 
 def _nothing_converges(job: Job) -> str:
     return (
-        f"No batch size of job({job.job_id}) reached its target metric {job.target_metric} in "
+        f"No batch size that is left of job({job.job_id}) reached its target metric {job.target_metric} in "
         f"{max(job.num_pruning_rounds, 1)} trainings.{failures.described(job)} Register a job with a new "
         "job_id and other batch_sizes, a target_metric that can be reached or more max_epochs; or mend what "
         f"made trainings fail and start over: {failures.reset_call(job)}."

@@ -139,6 +139,20 @@ def test_what_converges_elsewhere_gives_nothing_up(make_frugal: MakeFrugal) -> N
     assert ledger.suggest().trial.batch_size == 32
 
 
+def test_where_what_has_converged_is_set_aside_the_others_are_given_up_in_time(
+    make_frugal: MakeFrugal,
+) -> None:
+    ledger = make_frugal(num_pruning_rounds=2)
+    recur(ledger, {32: 100.0}, 1)
+    ledger.job = replace(ledger.job, failures={32: ASIDE})
+    tried = Counter(ledger.run(float, metric=0.1, current_epoch=10).batch_size for _ in range(8))
+    assert tried == {8: 2, 16: 2, 64: 2, 128: 2}
+    with pytest.raises(NoBatchSizeLeft, match=r"that is left .* in 2 trainings.*32.*out_of_memory.*/reset"):
+        ledger.suggest()
+    ledger.job = replace(ledger.job, failures={})
+    assert ledger.suggest().trial.batch_size == 32
+
+
 def test_a_paused_job_gets_what_is_believed_to_be_the_best(make_frugal: MakeFrugal) -> None:
     ledger = make_frugal(is_paused=True)
     paused = ledger.suggest()

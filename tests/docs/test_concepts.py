@@ -230,8 +230,8 @@ def test_what_frugal_believes_beforehand() -> None:
         f"at most {frugality.FARTHEST:g}, less {frugality.SLACK:g} a training",
         f"A sum above {frugality.ALARM:g} is a drift",
         f"the last {frugality.MOST_SUSPECTS} of them",
-        f"each in level by {DRIFT_LEVEL:g}, in slope by {DRIFT_SLOPE:g} an octave and in each batch size by "
-        f"{DRIFT_ROUGH:g}",
+        f"in level by {DRIFT_LEVEL:g}, in slope by {DRIFT_SLOPE:g} an octave",
+        f"and in each batch size by {DRIFT_ROUGH:g}, and weighs",
         f"as below, but for {frugality.MOST_TRUST:g} at most",
         f"where it is at least {frugality.TRUSTED:g}",
     ],
