@@ -34,7 +34,7 @@ from core.policies.knowledge import (
 )
 from core.policies.knowledge_invariants import knowledge_findings
 from core.policies.protocol import Drift, Judged, Learning, Learnt, Proposal, Proposing
-from core.policies.thinking import Ending, Thinker
+from core.policies.thinking import Ending, Thinker, all_arms
 from core.rationale import Rationale, Rule
 from core.records import Arm, Job, Report, Stage, Trial, TrialType, Verdict
 from core.verdict import GOING_ON, SUCCEEDED, has_reached, out_of_epochs
@@ -223,8 +223,9 @@ def learn(job: Job, ended: Trial) -> Learning:
     if ended.converged and course.levels and ended.batch_size not in curves:
         curves = {**curves, ended.batch_size: course.levels}
     drift = Drift(ended.batch_size, expected, cost_of(job, time, energy)) if has_drifted else None
-    job = _with(job, replace(thinker.known, curves=curves))
-    return Learnt(job, drift=drift, believed=tuple(thinker.arms()))
+    learnt = replace(thinker.known, curves=curves)
+    believed = all_arms(job, learnt) if has_drifted else thinker.arms()
+    return Learnt(_with(job, learnt), drift=drift, believed=tuple(believed))
 
 
 def retune(before: Job, job: Job) -> Learning:
@@ -232,9 +233,9 @@ def retune(before: Job, job: Job) -> Learning:
     yield from ()
     if before.eta_knob == job.eta_knob:
         return Learnt(job)
-    thinker = Thinker(job, known_of(job))
-    known = replace(thinker.known, leader=thinker.best())
-    return Learnt(_with(job, known), believed=tuple(thinker.arms()))
+    known = known_of(job)
+    known = replace(known, leader=Thinker(job, known).best())
+    return Learnt(_with(job, known), believed=tuple(all_arms(job, known)))
 
 
 def started_over(job: Job, batch_sizes: Sequence[int]) -> Job:

@@ -206,6 +206,15 @@ class Thinker:
         ]
 
 
+def all_arms(job: Job, known: Knowledge) -> list[Arm]:
+    """Return all batch sizes that have been tried, as arms, also where they are more than are considered."""
+    arms: dict[int, Arm] = {}
+    for size in known.seen:
+        if size not in arms:
+            arms |= {arm.batch_size: arm for arm in Thinker(job, known, size).arms()}
+    return [arms[size] for size in sorted(arms)]
+
+
 def _joules(logarithm: float) -> float:
     """Return what has a logarithm, or the most that is a number."""
     return math.exp(min(logarithm, LARGEST_LOGARITHM))

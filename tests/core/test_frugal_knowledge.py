@@ -89,6 +89,20 @@ def test_more_batch_sizes_than_are_considered_at_a_time(make_frugal: MakeFrugal,
     assert ledger.findings() == []
 
 
+def test_a_change_of_eta_costs_all_anew_however_many_were_tried(make_frugal: MakeFrugal) -> None:
+    batch_sizes = tuple(range(100, 300))
+    ledger = make_frugal(batch_sizes, default_batch_size=200)
+    for size in batch_sizes[::2]:
+        train(ledger, ledger.begin(size).trial_number, 100.0)
+    before = {size: arm.param_mean for size, arm in ledger.arms.items()}
+    ledger.change(eta_knob=0.5)
+    assert len(before) == 100
+    times = [ledger.arms[size].param_mean / before[size] for size in before]
+    assert times == pytest.approx([times[0]] * 100, rel=0.1)
+    assert not 0.9 < times[0] < 1.1
+    assert ledger.findings() == []
+
+
 def test_of_many_batch_sizes_those_are_considered_that_can_be_chosen(make_frugal: MakeFrugal) -> None:
     batch_sizes = tuple(range(1, 301))
     ledger = make_frugal(batch_sizes, default_batch_size=150)
