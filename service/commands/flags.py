@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from service.commands.jobs import words
 from service.simulation.contenders import Contender
@@ -180,6 +181,27 @@ def computed(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--keep", "is_kept", is_flag=True, help="Leave the jobs in that service."),
     )
     return _with(options, command)
+
+
+def ensure_of_use(context: click.Context) -> None:
+    """See that every flag says something beside the others.
+
+    Raises:
+        UsageError: One does not.
+    """
+    given = context.params
+    drift, recurrences, url = given["drift"], given["recurrences"], given["url"]
+    if drift is not None and drift >= recurrences:
+        raise click.UsageError(
+            f"nothing comes after the last of {recurrences} recurrences: let --drift be smaller"
+        )
+    if url is not None and given["dask"] is not None:
+        raise click.UsageError("a service decides (--url), or a cluster computes (--dask): name one of them")
+    if url is None and given["is_kept"]:
+        raise click.UsageError("--keep leaves jobs in a service: name one with --url, or leave --keep out")
+    # One in the environment is there for all commands.
+    if url is None and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--token lets one into a service: name one with --url, or leave --token out")
 
 
 def _with(options: Sequence[Callable[..., Any]], command: Callable[..., None]) -> Callable[..., None]:

@@ -13,7 +13,7 @@ from service.commands.asking import asking
 from service.commands.calling import Service
 from service.commands.comparing import outcomes_table, spent_table, totals_table
 from service.commands.examples import examples
-from service.commands.flags import computed, decided, trained
+from service.commands.flags import computed, decided, ensure_of_use, trained
 from service.commands.jobs import bound_of
 from service.commands.printing import Advance, as_json, print_json, progress, show, standard_error
 from service.options import refusals_said
@@ -61,7 +61,10 @@ class Where(Struct, frozen=True):
     "--picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw the regret: SVG, PNG or PDF."
 )
 @as_json
+@click.pass_context
 def simulate_runs(
+    context: click.Context,
+    /,
     *,
     as_json: bool,
     picture: Path | None,
@@ -75,6 +78,7 @@ def simulate_runs(
     columns too. Or FILE is a folder of recorded trainings in the format of Zeus's own: summary_train.csv and
     a summary_power_GPU.csv for each GPU. Without FILE the trainings are made up: --synthetic.
     """
+    ensure_of_use(context)
     where = _taken(Where, options)
     conditions = Conditions(
         recurrences=options["recurrences"],
@@ -86,8 +90,6 @@ def simulate_runs(
         terms=Terms(eta_knob=options["eta"], beta_knob=bound_of(options["beta"])),
     )
     contenders = [Contender(name) for name in dict.fromkeys(options["policies"])] or list(Contender)
-    if where.url is not None and where.dask is not None:
-        raise click.UsageError("a service decides (--url), or a cluster computes (--dask): name one of them")
     with refusals_said():
         if picture is not None:
             pictures.ensure_drawable(picture)

@@ -351,12 +351,22 @@ def test_without_anything_to_train_it_is_said_what_to_name(run: Run) -> None:
     [
         (("--max-power", "300"), "are of a file of runs, and none is named"),
         (("--url", "http://127.0.0.1:1", "--dask", "tcp://127.0.0.1:1"), "name one of them"),
+        (("--drift", "20"), "nothing comes after the last of 20 recurrences: let --drift be smaller"),
+        (("--keep",), "--keep leaves jobs in a service: name one with --url, or leave --keep out"),
+        (("--token", "bb_x"), "--token lets one into a service: name one with --url, or leave --token out"),
     ],
 )
 def test_flags_that_would_say_nothing_are_refused(run: Run, flags: tuple[str, ...], said: str) -> None:
     done = run("simulate", *SMALL, *flags)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+def test_a_drift_before_the_last_recurrence_and_a_token_in_the_environment_are_fine(run: Run) -> None:
+    environment = {"BATCHBANDIT_TOKEN": "bb_x"}
+    done = run("simulate", *SMALL, "--seeds", "1", "--json", "--drift", "19", **environment)
+    assert done.code == 0
+    assert outcomes_of(done)[0]["then_best"] is not None
 
 
 def test_a_batch_size_beside_which_there_is_none_cannot_become_dearer(run: Run, tmp_path: Path) -> None:
