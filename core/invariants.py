@@ -1,10 +1,10 @@
 """A job held against its trials: what this service could not have made of them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core import policies
-from core.cost import LARGEST_QUANTITY, cost_of
+from core.cost import cost_of
 from core.failures import counts
 from core.finding import RESTORE, Finding
 from core.kept import Kept, counted_trials
@@ -13,6 +13,7 @@ from core.leases import EXPIRED
 from core.mending import is_measured, is_sound
 from core.records import Trial, TrialStatus
 from core.tally_invariants import tally_findings
+from core.terms import unfit
 
 
 def audit(kept: Kept) -> Iterator[Finding]:
@@ -30,30 +31,13 @@ def audit(kept: Kept) -> Iterator[Finding]:
 def _of_terms(kept: Kept) -> Iterator[Finding]:
     job = kept.job
     is_in_range = {
-        "job_id": job.job_id.startswith(job.job_id_prefix),
-        "eta_knob": 0 <= job.eta_knob <= 1,
-        "beta_knob": job.beta_knob is None or 0 < job.beta_knob < math.inf,
-        "target_metric": math.isfinite(job.target_metric),
-        "max_epochs": job.max_epochs > 0,
-        "num_pruning_rounds": job.num_pruning_rounds >= 0,
-        "max_power": 0 < job.max_power <= LARGEST_QUANTITY,
-        "number_of_gpus": job.number_of_gpus > 0,
-        "mab_prior_mean": abs(job.mab_prior_mean) <= LARGEST_QUANTITY,
-        "mab_prior_precision": 0 <= job.mab_prior_precision <= LARGEST_QUANTITY,
-        "mab_num_explorations": job.mab_num_explorations >= 0,
-        "mab_seed": job.mab_seed is None or job.mab_seed >= 0,
-        "lease_seconds": job.lease_seconds is None or 0 < job.lease_seconds < math.inf,
-        "max_failures": job.max_failures > 0,
         "longest_gap": 0 <= job.longest_gap < math.inf,
         "reset_number": 0 <= job.reset_number <= job.last_trial_number,
         "failures": all(size in kept.batch_sizes and seen.thirds > 0 for size, seen in job.failures.items()),
-        "batch_sizes": all(size > 0 for size in kept.batch_sizes),
-        "default_batch_size": job.default_batch_size in kept.batch_sizes,
-        "exp_default_batch_size": job.exp_default_batch_size in kept.batch_sizes,
     }
-    for name, is_good in is_in_range.items():
-        if not is_good:
-            yield Finding(job.job_id, None, f"{name} is {getattr(job, name, kept.batch_sizes)}", RESTORE)
+    wrong = [f"{name} is {getattr(job, name)}" for name, is_good in is_in_range.items() if not is_good]
+    for what in (*unfit(job, kept.batch_sizes), *wrong):
+        yield Finding(job.job_id, None, what, RESTORE)
     try:
         stream.decode([job.mab_random_generator_state])
     except (ValueError, TypeError) as error:
@@ -64,13 +48,26 @@ def _of_numbers(kept: Kept) -> Iterator[Finding]:
     """Trials are numbered without a gap up to the counter; a deleted job's name goes on from its last."""
     numbers = [trial.trial_number for trial in kept.trials]
     last = kept.job.last_trial_number
-    if numbers != list(range(numbers[0] if numbers else last + 1, last + 1)):
-        gap = sorted(set(range(min(numbers), last + 1)).symmetric_difference(numbers))
-        what = f"the counter is {last}, and trial {gap[0]} " if gap else "a trial number "
-        what += "is missing" if gap and gap[0] not in numbers else "is above it" if gap else "is there twice"
-        yield Finding(kept.job.job_id, None, what, RESTORE)
+    what = _gap(numbers, last)
+    if what is not None:
+        yield Finding(kept.job.job_id, None, f"the counter is {last}, and {what}", RESTORE)
     if numbers and numbers[0] < 1:
         yield Finding(kept.job.job_id, None, f"trial {numbers[0]} is below 1", RESTORE)
+
+
+def _gap(numbers: Sequence[int], last: int) -> str | None:
+    """Return what keeps ascending numbers from going on by 1 up to the last, None where nothing does."""
+    # One after the other: what they span may be far more than fits into memory.
+    wanted = numbers[0] if numbers else last + 1
+    for number in numbers:
+        if number < wanted:
+            return f"a trial number is there twice: {number}"
+        if number > wanted:
+            break
+        wanted += 1
+    if wanted <= last:
+        return f"trial {wanted} is missing"
+    return f"trial {numbers[-1]} is above it" if numbers and numbers[-1] > last else None
 
 
 def _of_trial(kept: Kept, trial: Trial) -> Iterator[Finding]:

@@ -4,16 +4,20 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from core.mending import mend
+from core.kept import Kept
+from core.mending import Mended, mend
+from core.terms import POSITIVE, unfit
 from service.errors import OpeningError
-from service.store import locking, opening, reading, revision, schema, tallies, writing
+from service.store import inspection, locking, opening, reading, revision, schema, tallies, writing
 from service.store.backup import back_up_beside
 from service.store.lock import LockFile
 from service.store.postgres import run_once
@@ -23,6 +27,8 @@ from service.store.sqlite import existing_file_of, writing_engine
 T = TypeVar("T")
 
 ROWS_A_WRITE = 10_000
+MOST_NAMED = 5
+"""Values out of range that a sentence names."""
 
 
 class Upgraded(NamedTuple):
@@ -142,19 +148,20 @@ def to_utc(connection: Connection, zone: tzinfo | None) -> None:
         sa.column("end_timestamp", sa.DateTime),
     )
     try:
-        converted = [
-            {
-                "of_job": row.job_id,
-                "of_number": row.trial_number,
-                "started": _utc(row.start_timestamp, zone),
-                "ended": _utc(row.end_timestamp, zone),
-            }
-            for row in connection.execute(sa.select(trial)).fetchall()
-        ]
-    except (ValueError, TypeError, OverflowError) as error:
+        rows = connection.execute(sa.select(trial).order_by(trial.c.job_id, trial.c.trial_number)).fetchall()
+    except (ValueError, TypeError) as error:
         raise OpeningError(
-            f'a timestamp in table "Trial" is not a local time ({error}); correct it and adopt again'
+            f'a timestamp in table "Trial" is not a local time ({error}); correct it there and try again'
         ) from error
+    converted = [
+        {
+            "of_job": row.job_id,
+            "of_number": row.trial_number,
+            "started": _utc(row, "start_timestamp", zone),
+            "ended": _utc(row, "end_timestamp", zone),
+        }
+        for row in rows
+    ]
     statement = (
         sa.update(trial)
         .where(trial.c.job_id == sa.bindparam("of_job"), trial.c.trial_number == sa.bindparam("of_number"))
@@ -169,12 +176,11 @@ def mend_jobs(connection: Connection) -> int:
     mended_trials = 0
     for job_id in connection.scalars(sa.select(schema.job.c.job_id)).all():
         try:
-            (job,) = reading.jobs(connection, [job_id])
-            arms = reading.arms(connection, [job_id])[job_id]
-            mended = mend(job, reading.succeeded(connection, job_id), arms, secrets.randbits(128))
-        except (ValueError, TypeError, LookupError) as error:
+            mended = _mended(connection, job_id)
+        except (msgspec.DecodeError, sa.exc.DBAPIError, ValueError, TypeError, LookupError) as error:
+            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             raise OpeningError(
-                f"job {job_id} cannot be read ({error}); correct it and adopt again"
+                f"job {job_id!r} cannot be read ({reason}); correct it there and try again"
             ) from error
         writing.update_jobs(connection, [mended.job])
         writing.update_trials(connection, mended.trials)
@@ -183,5 +189,38 @@ def mend_jobs(connection: Connection) -> int:
     return mended_trials
 
 
-def _utc(local: datetime | None, zone: tzinfo | None) -> datetime | None:
-    return None if local is None else local.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
+def _mended(connection: Connection, job_id: str) -> Mended:
+    """Load a job and mend it.
+
+    Raises:
+        OpeningError: Something is out of range.
+    """
+    wrong = list(islice(_unfit(inspection.load(connection, job_id)), MOST_NAMED))
+    if wrong:
+        raise OpeningError(f"of job {job_id!r}, {'; '.join(wrong)}: correct it there and try again")
+    (job,) = reading.jobs(connection, [job_id])
+    arms = reading.arms(connection, [job_id])[job_id]
+    return mend(job, reading.succeeded(connection, job_id), arms, secrets.randbits(128))
+
+
+def _unfit(kept: Kept) -> Iterator[str]:
+    """Go through what is out of range in a job, in words."""
+    yield from unfit(kept.job, kept.batch_sizes)
+    for number in (trial.trial_number for trial in kept.trials):
+        if not POSITIVE.holds(number):
+            yield f"a trial_number is {number}, and may be {POSITIVE}"
+    for size in sorted(
+        {trial.batch_size for trial in kept.trials}.union(kept.arms).difference(kept.batch_sizes)
+    ):
+        yield f"the batch size of a trial or an arm is {size}, and may be one of the job's"
+
+
+def _utc(row: sa.Row[Any], name: str, zone: tzinfo | None) -> datetime | None:
+    local: datetime | None = getattr(row, name)
+    try:
+        return None if local is None else local.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
+        raise OpeningError(
+            f"of job {row.job_id!r}, {name} of trial {row.trial_number} is {local}, which is not a local "
+            "time; correct it there and try again"
+        ) from error

@@ -139,18 +139,18 @@ def _copy_reference(source: Connection, target: Connection, advance: Advance) ->
         if names is None:
             continue
         columns = [column for column in table.columns if column.name in names]
+        kinds = {column.name: column.type for column in columns}
+        if source.dialect.name == "sqlite":  # which may keep anything in any column: adoption says where
+            kinds = dict.fromkeys(kinds, sa.types.NULLTYPE)
+        # Of these columns alone: the others are there from a later revision on.
+        narrow = sa.table(table.name, *(sa.column(name, kind) for name, kind in kinds.items()))
         try:
-            for rows in source.execute(sa.select(*columns)).mappings().partitions(ROWS_AT_A_TIME):
-                # Of these columns alone: the others are there from a later revision on.
-                target.execute(sa.insert(_narrow(table, columns)), [dict(row) for row in rows])
+            for rows in source.execute(sa.select(narrow)).mappings().partitions(ROWS_AT_A_TIME):
+                target.execute(sa.insert(narrow), [dict(row) for row in rows])
                 advance(len(rows))
         except (ValueError, TypeError, LookupError, sa.exc.StatementError) as error:
             reason = error.orig if isinstance(error, sa.exc.StatementError) else error  # without the rows
             raise OpeningError(f'table "{table.name}" cannot be read ({reason}); correct it') from error
-
-
-def _narrow(table: sa.Table, columns: Collection[sa.Column[object]]) -> sa.TableClause:
-    return sa.table(table.name, *(sa.column(column.name, column.type) for column in columns))
 
 
 def _insert(

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from core.finding import RESTORE, Finding
@@ -64,7 +65,11 @@ def load(connection: Connection, job_id: str) -> Kept:
     """
     (row,) = _rows(connection, job_id, schema.job, columns(schema.job, Job))
     mappings = {name: msgspec.json.decode(row[name]) for name in ("failures", "registered")}
-    job = msgspec.convert({**row, **mappings}, Job, strict=False)
+    # The stream is left to those who read it: whatever it is instead of one can be mended.
+    stream = {"mab_random_generator_state": row["mab_random_generator_state"]}
+    job = replace(
+        msgspec.convert({**row, **mappings, **dict.fromkeys(stream, "")}, Job, strict=False), **stream
+    )
     trials = _records(connection, job_id, schema.trial, Trial)
     for row in _rows(connection, job_id, schema.trial, [schema.trial.c.rationale]):
         if row["rationale"] is not None:

@@ -180,7 +180,7 @@ def test_a_postgres_of_the_reference_is_a_source_too(
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE Trial SET start_timestamp = 'noon' WHERE trial_number = 1", "cannot be read"),
+        ("UPDATE Trial SET start_timestamp = 'noon' WHERE trial_number = 1", "not a local time"),
         ("UPDATE Trial SET type = 'Exploratiom' WHERE trial_number = 1", "cannot be read"),
         ("UPDATE Trial SET time = 'long' WHERE trial_number = 1", "cannot be read"),
         ("DELETE FROM BatchSize", "cannot be read"),
@@ -200,6 +200,84 @@ def test_a_source_that_is_damaged_is_refused_and_nothing_comes(
     assert len(done.err) < 200
     with closing(sqlite3.connect(tmp_path / "target.db")) as connection:
         assert connection.execute('SELECT count(*) FROM "Job"').fetchone() == (0,)
+
+
+OUT_OF_RANGE = [
+    ("Job SET mab_seed = -5, mab_random_generator_state = NULL", "mab_seed is -5, and may be from 0"),
+    ("Job SET mab_seed = -5", "mab_seed is -5, and may be from 0 to 9223372036854775807"),
+    ("Job SET eta_knob = 2", "eta_knob is 2.0, and may be from 0 to 1"),
+    ("Job SET beta_knob = 0", "beta_knob is 0.0, and may be above 0"),
+    ("Job SET target_metric = 1e308 * 10", "target_metric is inf, and may be"),
+    ("Job SET max_epochs = 0", "max_epochs is 0, and may be from 1 to 2147483647"),
+    ("Job SET max_power = -300", "max_power is -300.0, and may be above 0, up to 1e+100"),
+    ("Job SET exp_default_batch_size = 17", "exp_default_batch_size is 17, and may be one of"),
+    ("Job SET job_id_prefix = 'bert'", "job_id_prefix is 'bert', and may be what job_id begins with"),
+    ("Trial SET trial_number = -1 WHERE trial_number = 1", "a trial_number is -1, and may be"),
+    ("Trial SET start_timestamp = '0001-01-01 00:00:00'", "start_timestamp of trial 1 is 0001-01-01"),
+]
+NO_NUMBERS = [
+    ("Job SET mab_seed = 'x', mab_random_generator_state = NULL", "got `str` - at `$.mab_seed`"),
+    ("Job SET mab_seed = 1.5", "got `float` - at `$.mab_seed`"),
+    ("Job SET max_epochs = 99999999999", "max_epochs is 99999999999, and may be"),
+    ("Job SET max_epochs = 'many'", "got `str` - at `$.max_epochs`"),
+    ("Trial SET trial_number = 99999999999 WHERE trial_number = 1", "a trial_number is 99999999999"),
+    ("Job SET higher_is_better_metric = 7", "at `$.higher_is_better_metric`"),
+    ("Job SET eta_knob = 'half'", "at `$.eta_knob`"),
+    ("GaussianTsArmState SET param_precision = 'x'", "at `$.param_precision`"),
+    ("Trial SET time = 'long'", "at `$.time`"),
+    ("Trial SET type = 'Exploratiom'", "Invalid enum value 'Exploratiom' - at `$.type`"),
+    ("Job SET gpu_model = hex(zeroblob(151))", "gpu_model is 302 characters long, and may be 300"),
+]
+"""What SQLite keeps in columns of numbers and short texts, and Postgres does not."""
+
+
+@pytest.mark.parametrize(("damage", "said"), OUT_OF_RANGE + NO_NUMBERS)
+def test_a_value_out_of_range_is_refused_by_name_whoever_reads_the_file(
+    run: Run, source: Path, tmp_path: Path, damage: str, said: str
+) -> None:
+    with closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute(f"UPDATE {damage}")
+        (job_id,) = connection.execute("SELECT job_id FROM Job").fetchone()
+    file = tmp_path / "target.db"
+    target = f"sqlite+aiosqlite:///{file}"
+    assert run("token", "create", "--role", "reader", "--database-url", target).code == 0
+    before = source.read_bytes()
+    imported = run("import-zeus", str(source), "--timezone", ZONE, "--database-url", target)
+    adopted = run("db", "adopt", "--timezone", ZONE, "--database-url", f"sqlite+aiosqlite:///{source}")
+    for done in (imported, adopted):
+        assert (done.code, done.out) == (2, "")
+        assert f"job '{job_id}'" in done.err
+        assert said in done.err
+        assert "correct it" in done.err
+    assert source.read_bytes() == before
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute('SELECT count(*) FROM "Job"').fetchone() == (0,)
+        assert connection.execute('SELECT count(*) FROM "Event"').fetchone() == (0,)
+
+
+def test_a_value_out_of_range_in_a_postgres_is_refused_by_name(
+    run: Run, postgres_source: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, names = postgres_source
+    target = f"sqlite+aiosqlite:///{tmp_path / 'target.db'}"
+    assert run("token", "create", "--role", "reader", "--database-url", target).code == 0
+    seed = 'UPDATE "Job" SET mab_seed = $1 WHERE job_id = $2'
+    asyncio.run(execute(url, seed, -5, names[3]))
+    for asked in (("import-zeus", url, "--database-url", target), ("db", "adopt", "--database-url", url)):
+        done = run(*asked)
+        assert (done.code, done.out) == (2, "")
+        assert f"of job '{names[3]}', mab_seed is -5, and may be from 0" in done.err
+    asyncio.run(execute(url, seed, 5, names[3]))
+    assert run("db", "adopt", "--database-url", url).code == 0  # it was left as it had been
+
+
+async def execute(url: str, statement: str, *values: object) -> None:
+    """Run a statement on a Postgres database."""
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
 
 
 def test_a_source_or_a_target_that_is_not_there_is_refused_and_not_made(

@@ -54,7 +54,9 @@ def seed_streams() -> None:
         sa.select(job.c.job_id, job.c.mab_seed).where(job.c.mab_random_generator_state.is_(None))
     ).all()
     for job_id, seed in without:
-        stream = json.dumps(np.random.default_rng(seed).bit_generator.state)
+        # A job whose seed can be none is refused once all of it is read.
+        is_seed = isinstance(seed, int) and seed >= 0
+        stream = json.dumps(np.random.default_rng(seed if is_seed else None).bit_generator.state)
         connection.execute(
             sa.update(job).where(job.c.job_id == job_id).values(mab_random_generator_state=stream)
         )
