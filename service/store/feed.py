@@ -6,24 +6,32 @@ nothing comes before it any more. On SQLite, where a transaction ends before the
 order.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
-from msgspec import Raw, Struct, json
+from msgspec import Struct, json
 from sqlalchemy import Connection
 from sqlalchemy.engine import Dialect
 
 from service.store import schema
+from service.store.event_rows import CONTENT, HAS_NO_TIME, TIME, happening_of, time_of
 from service.store.happening import Happening, Kind
 
+log = logging.getLogger("batchbandit.feed")
+
 LARGEST = 2**63 - 1
+FEW = 20
+"""Of the oldest events, that are looked at."""
 
 _columns = schema.event.c
-_key = (_columns.transaction_id, _columns.event_id)
-_content = (_columns.job_id, _columns.kind, _columns.timestamp, _columns.detail)
+_KEY: Mapping[str, Sequence[sa.ColumnElement[Any]]] = {
+    "sqlite": (sa.literal_column("0"), _columns.event_id),
+    "postgresql": (_columns.transaction_id, _columns.event_id),
+}
 _TRANSACTION = {"sqlite": "0", "postgresql": "pg_current_xact_id()::text::bigint"}
 _GIVEN = ("timestamp", "job_id", "kind", "detail")
 """The columns of a row that is added, in their order in the table."""
@@ -39,7 +47,7 @@ def _bound(name: str) -> sa.BindParameter[int]:
     return sa.bindparam(name, type_=sa.BigInteger)
 
 
-_RANGE: Mapping[str, tuple[sa.ColumnElement[bool], Sequence[sa.Column[Any]]]] = {
+_RANGE: Mapping[str, tuple[sa.ColumnElement[bool], Sequence[sa.ColumnElement[Any]]]] = {
     # By the table's key: SQLite would go through all rows of transaction 0 for a comparison of pairs.
     "sqlite": (
         sa.and_(_columns.event_id > _bound("after_event"), _columns.event_id <= _bound("until_event")),
@@ -47,10 +55,10 @@ _RANGE: Mapping[str, tuple[sa.ColumnElement[bool], Sequence[sa.Column[Any]]]] = 
     ),
     "postgresql": (
         sa.and_(
-            sa.tuple_(*_key) > sa.tuple_(_bound("after_transaction"), _bound("after_event")),
-            sa.tuple_(*_key) <= sa.tuple_(_bound("until_transaction"), _bound("until_event")),
+            sa.tuple_(*_KEY["postgresql"]) > sa.tuple_(_bound("after_transaction"), _bound("after_event")),
+            sa.tuple_(*_KEY["postgresql"]) <= sa.tuple_(_bound("until_transaction"), _bound("until_event")),
         ),
-        _key,
+        _KEY["postgresql"],
     ),
 }
 """What is behind a place and not behind another one, and its order."""
@@ -118,15 +126,6 @@ class Watched(Struct, frozen=True):
         return sa.and_(of_job, sa.func.substr(_columns.job_id, 1, len(self.prefix)) == self.prefix)
 
 
-class _Told(Struct, frozen=True):
-    """A ``Happening`` whose detail is JSON already."""
-
-    job_id: str
-    kind: Kind
-    timestamp: datetime
-    detail: Raw
-
-
 def record(connection: Connection, happenings: Collection[Happening]) -> None:
     """Add what happened, in its order, in one executemany."""
     if happenings:
@@ -156,17 +155,21 @@ def head(connection: Connection) -> Position:
 def between(
     connection: Connection, after: Position, until: Position, limit: int, watched: Watched | None = None
 ) -> Events:
-    """Read events after a place, as far as another one that was the head; look at so many at most."""
+    """Read events after a place, as far as another one that was the head; look at so many at most.
+
+    One that is damaged is passed over.
+    """
     _go_by_index(connection)
-    is_between, in_order = _RANGE[connection.dialect.name]
-    keys = sa.select(*_key).where(is_between).order_by(*in_order).limit(1).offset(limit - 1)
+    dialect = connection.dialect.name
+    is_between, in_order = _RANGE[dialect]
+    keys = sa.select(*_KEY[dialect]).where(is_between).order_by(*in_order).limit(1).offset(limit - 1)
     last = connection.execute(keys, _bounds(after, until)).one_or_none()
     end = until if last is None else Position(*last)
-    wanted = sa.select(*_key, *_content).where(is_between).order_by(*in_order).limit(limit)
+    wanted = sa.select(*_KEY[dialect], *CONTENT[dialect]).where(is_between).order_by(*in_order).limit(limit)
     if watched is not None:
         wanted = wanted.where(watched.condition())
     rows = connection.execute(wanted, _bounds(after, end)).all()
-    return Events([_event(*row) for row in rows], end)
+    return Events(list(_readable(rows)), end)
 
 
 def news(connection: Connection, after: Position, limit: int) -> Events:
@@ -185,36 +188,46 @@ def _bounds(after: Position, until: Position) -> dict[str, int]:
     return dict(zip(names, (*after, *until), strict=True))
 
 
-def _event(
-    transaction_id: int, event_id: int, job_id: str, kind: Kind, timestamp: datetime, detail: str
-) -> Event:
-    told = _Told(job_id, kind, timestamp, Raw(detail.encode()))
-    return Event(Position(transaction_id, event_id), job_id, kind, json.encode(told))
+def _readable(rows: Sequence[Any]) -> Iterator[Event]:
+    for transaction_id, event_id, *content in rows:
+        try:
+            happening = happening_of(content)
+        except ValueError as error:
+            log.warning(
+                "event %d cannot be read, and nobody is told of it: %s; run: batchbandit db check",
+                event_id,
+                error,
+            )
+            continue
+        position = Position(transaction_id, event_id)
+        yield Event(position, happening.job_id, happening.kind, json.encode(happening))
 
 
 # The newest event stays, however old: SQLite would give its id again, and who has seen it would miss what
 # follows.
 _newest_id = sa.select(sa.func.max(_columns.event_id)).scalar_subquery()
-_oldest = (
-    sa.select(_columns.timestamp).where(_columns.event_id < _newest_id).order_by(_columns.event_id).limit(1)
-)
 _oldest_ids = (
     sa.select(_columns.event_id)
     .where(_columns.event_id < _newest_id)
     .order_by(_columns.event_id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
-_delete = sa.delete(schema.event).where(
-    _columns.event_id.in_(_oldest_ids), _columns.timestamp <= sa.bindparam("before", type_=schema.UtcDateTime)
-)
+_is_old = _columns.timestamp <= sa.bindparam("before", type_=schema.UtcDateTime)
+_delete = {
+    dialect: sa.delete(schema.event).where(_columns.event_id.in_(_oldest_ids), sa.or_(_is_old, has_no_time))
+    for dialect, has_no_time in HAS_NO_TIME.items()
+}
 
 
 def oldest(connection: Connection) -> datetime | None:
     """Return when the oldest event that may go happened (UTC), None where there is none."""
     _go_by_index(connection)
-    return connection.execute(_oldest).scalar_one_or_none()
+    # Of several, since one that is damaged says nothing, or the wrong time.
+    times = sa.select(TIME[connection.dialect.name]).where(_columns.event_id.in_(_oldest_ids))
+    known = map(time_of, connection.scalars(times, {"limit": FEW}))
+    return min((time for time in known if time is not None), default=None)
 
 
 def delete_old(connection: Connection, before: datetime, limit: int) -> None:
-    """Delete what happened up to a time (UTC), of so many of the oldest events."""
-    connection.execute(_delete, {"before": before, "limit": limit})
+    """Delete what happened up to a time (UTC), of so many of the oldest events, and what is of no time."""
+    connection.execute(_delete[connection.dialect.name], {"before": before, "limit": limit})

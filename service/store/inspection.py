@@ -17,7 +17,7 @@ from core.kept import Kept
 from core.rationale import Rationale
 from core.records import Arm, Job, Trial
 from core.sums import SUMMED, Sums
-from service.store import schema
+from service.store import event_rows, schema
 from service.store.queries import columns
 
 R = TypeVar("R", bound=Struct)
@@ -53,6 +53,7 @@ def inspect(connection: Connection, inspected: Inspected) -> Iterator[Finding]:
         inspected.arms += len(kept.arms)
         yield from audit(kept)
     yield from _of_deleted_jobs(connection)
+    yield from event_rows.damages(connection)
 
 
 def load(connection: Connection, job_id: str) -> Kept:

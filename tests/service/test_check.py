@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -130,6 +130,11 @@ def test_a_served_file_is_found_sound(served: Server) -> None:
         ("UPDATE Job SET gpu_model = CAST(x'ff' AS TEXT)", PRUNING, "it cannot be read"),
         ("INSERT INTO DeletedJob SELECT job_id, 99 FROM Job", PRUNING, "trials up to 99 were given"),
         ("UPDATE Trial SET type = 'Exploration', status = 'Dispatched'", PRUNING, "are Dispatched at a time"),
+        (
+            "UPDATE Trial SET trial_number = 99999999999 WHERE trial_number = 1 AND",
+            PRUNING,
+            "999 is above it",
+        ),
     ],
 )
 def test_what_is_wrong_is_found(file: Path, statement: str, job_id: str, said: str) -> None:
@@ -141,6 +146,29 @@ def test_what_is_wrong_is_found(file: Path, statement: str, job_id: str, said: s
     said_all = [str(finding) for finding in findings]
     assert any(said in one for one in said_all), said_all
     assert all(one.startswith(f"job '{job_id}'") and "; " in one for one in said_all)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("detail = '{'", " cannot be read: Input data was truncated - in its detail; nobody is told of it"),
+        ("kind = 'job_resett'", " cannot be read: Invalid enum value 'job_resett' - at `$.kind`; nobody"),
+        (
+            "timestamp = 'noon'",
+            " cannot be read: Invalid RFC3339 encoded datetime - at `$.timestamp`; nobody",
+        ),
+        ("transaction_id = 'x'", " is of transaction x; restore"),
+        ("job_id = 'unknown'", " is of this job, which there is not and has not been; restore"),
+    ],
+)
+def test_an_event_that_is_damaged_is_found_and_named(file: Path, damage: str, said: str) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE Event SET {damage} WHERE event_id = 3")  # noqa: S608  (above)
+    done = check(f"sqlite+aiosqlite:///{file}")
+    assert done.returncode == 1, done.stderr
+    finding, _ = done.stdout.splitlines()
+    where = "job 'unknown'" if "job_id" in damage else "database"
+    assert finding.startswith(f"{where}: event 3{said}")
 
 
 def test_findings_are_lines_and_an_exit_code(file: Path) -> None:
@@ -191,30 +219,39 @@ def test_a_database_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     assert "holds other tables" in foreign.stderr
 
 
-@pytest.mark.parametrize("server", ["postgres"], indirect=True)
-def test_a_served_postgres_is_checked_too(server: Server, api: Api) -> None:
-    job_id = api.register(num_pruning_rounds=0)["job_id"]
-    for _ in range(5):
-        api.run(job_id)
+@pytest.fixture
+def on_postgres(new_postgres_url: Callable[[], str]) -> Iterator[Server]:
+    """Return a service of its own on Postgres, to whose jobs nothing happens but what it does."""
+    with running_server(new_postgres_url()) as server:
+        yield server
+
+
+def test_a_served_postgres_is_checked_too(on_postgres: Server) -> None:
+    server = on_postgres
+    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as http:
+        api = Api(http)
+        job_id = api.register(num_pruning_rounds=0)["job_id"]
+        for _ in range(5):
+            api.run(job_id)
     before = check(server.database_url)
     assert before.returncode == 0, before.stdout + before.stderr
-    asyncio.run(add_to_lowest_cost(server.database_url, job_id, 1.0))
-    try:
-        done = check(server.database_url)
-        assert done.returncode == 1
-        assert f"job '{job_id}', batch size" in done.stdout
-    finally:
-        asyncio.run(add_to_lowest_cost(server.database_url, job_id, -1.0))
+    lower = 'UPDATE "Job" SET min_cost = min_cost + 1'
+    spoil = """UPDATE "Event" SET timestamp = 'infinity' WHERE kind = 'job_registered'"""
+    asyncio.run(execute(server.database_url, lower, spoil))
+    done = check(server.database_url)
+    assert done.returncode == 1
+    assert f"job '{job_id}', batch size" in done.stdout
+    assert "cannot be read: Invalid RFC3339 encoded datetime - at `$.timestamp`; nobody" in done.stdout
     unreachable = check("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
     assert unreachable.returncode == 2
     assert "cannot be used" in unreachable.stderr
 
 
-async def add_to_lowest_cost(database_url: str, job_id: str, joules: float) -> None:
-    """Change what a Postgres keeps of a job."""
+async def execute(database_url: str, *statements: str) -> None:
+    """Change what a Postgres keeps."""
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     try:
-        statement = 'UPDATE "Job" SET min_cost = min_cost + $1 WHERE job_id = $2'
-        await connection.execute(statement, joules, job_id)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()

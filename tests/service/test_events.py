@@ -6,10 +6,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from benchmarks.server import Server, stop
 from service.clock import utc_now
 from service.credentials import Role
+from service.store import feed
+from service.store.databases import run_beside
 from service.store.happening import Happening
 from tests.service.access.holders import make_token, until
 from tests.service.listening import PATH, Told, happen, happen_to, happening, listening
@@ -35,6 +38,25 @@ def test_what_happens_is_told_as_it_is_kept_and_in_its_order(server: Server) -> 
     assert {event.kind for event in told} == {"trial_ended"}
     assert len({event.id for event in told}) == 4
     assert stream.answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("damage", ["kind = 'trial_endet'", "detail = '{'"])
+def test_one_that_is_damaged_is_told_to_nobody_and_holds_nobody_up(server: Server, damage: str) -> None:
+    with listening(server.url) as stream, listening(server.url, job_id="spoilt") as of_the_job:
+        place = stream.last_id
+
+        def spoil(connection: Connection) -> None:
+            feed.record(connection, happened)
+            connection.exec_driver_sql(f"UPDATE \"Event\" SET {damage} WHERE job_id = 'spoilt'")  # noqa: S608
+
+        happened = [happening(number, job_id) for number, job_id in enumerate(("one", "spoilt", "two"))]
+        run_beside(server.database_url, spoil)
+        assert said(stream.told(2)) == [happened[0], happened[2]]
+        with listening(server.url, place) as again:
+            assert said(again.told(2)) == [happened[0], happened[2]]
+        later = happen_to(server.database_url, "spoilt")
+        assert said(stream.told(1)) == later
+        assert said(of_the_job.told(1)) == later
 
 
 @pytest.mark.parametrize("place", ["header", "query", "both"])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event
 
-from service.store import feed, schema
+from service.store import event_rows, feed, schema
 from service.store.feed import Events, Position, Watched
 from service.store.happening import Happening, Kind
 
@@ -93,6 +93,80 @@ def test_what_is_old_goes_in_parts_but_never_the_newest(transaction: Transaction
                 break
         assert counts == [16, 12, 10, 1]
         assert feed.oldest(connection) is None
+
+
+ANYWHERE = [
+    "kind = 'trial_endet'",
+    "detail = '{\"number\"'",
+    "detail = '[1]'",
+    "detail = '{\"number\": NaN}'",
+    "detail = ''",
+]
+DAMAGES = {
+    "sqlite": [
+        *ANYWHERE,
+        "detail = x'ff'",
+        "detail = CAST(x'7bff7d' AS TEXT)",
+        "job_id = CAST(x'ff' AS TEXT)",
+        "kind = CAST(x'ff' AS TEXT)",
+        "timestamp = 'noon'",
+        "timestamp = 7",
+        "timestamp = CAST(x'ff' AS TEXT)",
+    ],
+    "postgresql": [*ANYWHERE, "timestamp = 'infinity'", "timestamp = '20000-01-01'"],
+}
+
+
+def test_one_that_is_damaged_is_passed_over_and_found(transaction: Transaction) -> None:
+    with transaction() as connection:
+        happened = some(3)
+        feed.record(connection, happened)
+        sound = connection.execute(sa.select(schema.event)).all()
+        middle = sound[1].event_id
+        for damage in DAMAGES[connection.dialect.name]:
+            savepoint = connection.begin_nested()
+            connection.exec_driver_sql(f'UPDATE "Event" SET {damage} WHERE event_id = {middle}')  # noqa: S608
+            told_now = told(feed.between(connection, Position(0, 0), FAR, 10))
+            assert told_now == [happened[0], happened[2]], damage
+            found = [finding for finding in event_rows.damages(connection) if finding.job_id is None]
+            assert [finding.what.partition(":")[0] for finding in found] == [
+                f"event {middle} cannot be read"
+            ], damage
+            savepoint.rollback()
+        assert told(feed.between(connection, Position(0, 0), FAR, 10)) == happened
+
+
+def test_an_event_of_a_job_that_never_was_is_found(transaction: Transaction) -> None:
+    with transaction() as connection:
+        feed.record(connection, some(2))
+        connection.execute(sa.insert(schema.deleted_job), {"job_id": "job-0", "last_trial_number": 3})
+        (found,) = event_rows.damages(connection)
+        assert found.job_id == "job-1"
+        assert found.what.endswith("is of this job, which there is not and has not been")
+
+
+def test_damage_is_looked_for_in_parts(transaction: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_rows, "ROWS_AT_A_TIME", 4)
+    with transaction() as connection:
+        feed.record(connection, some(11))
+        assert len(list(event_rows.damages(connection))) == 11  # there is none of these jobs
+        connection.execute(sa.update(schema.event).values(transaction_id=-1))
+        assert sum(" is of transaction -1" in each.what for each in event_rows.damages(connection)) == 11
+
+
+@pytest.mark.parametrize("damage", ["noon", "infinity", "20000-01-01"])
+def test_what_is_of_no_time_holds_nothing_up_and_goes(transaction: Transaction, damage: str) -> None:
+    with transaction() as connection:
+        if connection.dialect.name == "postgresql" and damage == "noon":
+            damage = "-infinity"
+        feed.record(connection, some(4))
+        first = connection.scalar(sa.select(sa.func.min(schema.event.c.event_id)))
+        connection.exec_driver_sql(f"UPDATE \"Event\" SET timestamp = '{damage}' WHERE event_id = {first}")  # noqa: S608
+        assert feed.oldest(connection) == NOW
+        feed.delete_old(connection, NOW - timedelta(days=1), 10)
+        assert told(feed.between(connection, Position(0, 0), FAR, 10)) == some(4)[1:]
+        left = connection.scalar(sa.select(sa.func.count()).select_from(schema.event))
+        assert left == 3
 
 
 def test_in_an_open_transaction_the_head_is_before_what_it_has_written(engine: Engine) -> None:
