@@ -61,7 +61,7 @@ def contents(file: Path) -> Contents:
     """Return all rows of all tables as SQL gives them, or why it does not."""
     found: Contents = {}
     with closing(sqlite3.connect(file)) as connection:
-        for table in TABLES:
+        for table in (*TABLES, "Event"):
             try:
                 found[table] = connection.execute(f'SELECT * FROM "{table}" NOT INDEXED').fetchall()  # noqa: S608
             except sqlite3.Error as error:
