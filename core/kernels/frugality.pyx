@@ -83,7 +83,7 @@ cdef double ALARM = 6.0          # the sum of the rest at which there is one
 cdef double FARTHEST = 4.0       # deviations of a single training that count
 cdef double WIDEST = 9.0         # squared, of a training in what deviations are
 
-cdef double MOST_TRUST = 0.8     # the most that what is inherited counts with: else errors might never be found out
+cdef double MOST_TRUST = 0.6     # the most that what is inherited counts with: else errors might never be found out
 cdef double TRUSTED = 0.99       # of another job, the least weight that counts,
 cdef double TRUSTED_SIZES = 3.0  # and after how many batch sizes
 
