@@ -31,7 +31,7 @@ test-client: $(VENV)/.installed
 test-faults: $(VENV)/.installed
 	$(if $(LONG),BATCHBANDIT_LONG_FAULTS=1) $(BIN)/python -m pytest tests/faults
 
-# The benchmarks' own tests: that they run, and write what they say.
+# The benchmarks' own tests: that they run, and write what they say; and that the policies lose no more than they may.
 test-benchmarks: $(VENV)/.installed $(TRAINING)/.installed
 	$(BIN)/python -m pytest tests/benchmarks
 
