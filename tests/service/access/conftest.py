@@ -9,7 +9,7 @@ from benchmarks.server import Server, running_server
 from service.credentials import Role
 from tests.service.access.holders import Guarded, client, make_token, running_guarded, until_known
 from tests.service.tables import Tables, open_tables
-from tests.service.talk import Api
+from tests.service.talk import job_body
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,8 @@ def trainer(guarded: Guarded) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def theirs(operator: httpx.Client) -> str:
     """Return a job of others than the team."""
-    return str(Api(operator).register(job_id=None, job_id_prefix="others")["job_id"])
+    body = job_body(job_id="others-job", job_id_prefix="others")
+    return str(operator.post("/jobs", json=body).raise_for_status().json()["job_id"])
 
 
 @pytest.fixture
