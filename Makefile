@@ -21,7 +21,7 @@ serve: $(VENV)/.installed
 	@exec $(BIN)/batchbandit serve
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The client's, on every Python from 3.9 that is here; make test-client PYTHONS='python3.9 python3.13' names them.
 test-client: $(VENV)/.installed
