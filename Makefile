@@ -21,7 +21,7 @@ serve: $(VENV)/.installed
 	@exec $(BIN)/batchbandit serve
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The client's, on every Python from 3.9 that is here; make test-client PYTHONS='python3.9 python3.13' names them.
 test-client: $(VENV)/.installed
@@ -31,7 +31,7 @@ test-client: $(VENV)/.installed
 test-faults: $(VENV)/.installed
 	$(if $(LONG),BATCHBANDIT_LONG_FAULTS=1) $(BIN)/python -m pytest tests/faults
 
-# The benchmarks' own tests: that they run, and write what they say.
+# The benchmarks' own tests: that they run, and write what they say; and that the policies lose no more than they may.
 test-benchmarks: $(VENV)/.installed $(TRAINING)/.installed
 	$(BIN)/python -m pytest tests/benchmarks
 

@@ -12,7 +12,8 @@ import click
 import httpx
 import msgspec
 
-from service.commands.outcomes import Exit, Failed, refusal_of, unreachable
+from service.commands.outcomes import Exit, Failed
+from service.commands.responses import refusal_of, unreachable
 
 T = TypeVar("T")
 

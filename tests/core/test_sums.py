@@ -18,6 +18,10 @@ from tests.core.conftest import build_job
 TERMS = build_job(eta_knob=0.375, mab_prior_mean=-2e4, mab_prior_precision=1e-8)
 
 
+UNITS = 2**1074
+"""In 1: every float is a whole number of the smallest."""
+
+
 def numbered(measured: Iterable[tuple[float, float]]) -> History:
     """Return measurements, seconds and joules, as results of trials 1, 2, ..."""
     return np.array([(number, *each) for number, each in enumerate(measured, 1)], dtype=np.float64)
@@ -29,15 +33,26 @@ def sums_over(history: History) -> Sums:
 
 
 def exact(history: History) -> Posterior:
-    """Fit results in exact rationals, each figure of the posterior rounded once."""
+    """Fit results without rounding, each figure of the posterior rounded once."""
     eta, power = Fraction(TERMS.eta_knob), Fraction(TERMS.max_power)
-    costs = [eta * Fraction(e) + (1 - eta) * power * Fraction(t) for _, t, e in history.tolist()]
-    count, mean = len(costs), sum(costs) / len(costs)
-    variance = sum((cost - mean) ** 2 for cost in costs) / count
+    weights = eta / UNITS, (1 - eta) * power / UNITS
+    # In whole numbers, which are exact as rationals are, and added up six times as fast.
+    finest = math.lcm(*(weight.denominator for weight in weights))
+    joules, seconds = (int(weight * finest) for weight in weights)
+    costs = [joules * whole(e) + seconds * whole(t) for _, t, e in history.tolist()]
+    count, total, squares = len(costs), sum(costs), sum(cost * cost for cost in costs)
+    mean = Fraction(total, count * finest)
+    variance = Fraction(count * squares - total * total, (count * finest) ** 2)
     prior = Fraction(TERMS.mab_prior_precision)
     precision = prior + count / variance
     posterior_mean = (prior * Fraction(TERMS.mab_prior_mean) - count * mean / variance) / precision
     return Posterior(float(posterior_mean), float(precision), float(1 / variance))
+
+
+def whole(number: float) -> int:
+    """Return how many units a float is."""
+    numerator, denominator = number.as_integer_ratio()
+    return numerator * (UNITS // denominator)
 
 
 def assert_close(got: Posterior, want: Posterior) -> None:

@@ -17,7 +17,7 @@ from core.kernels.twins import stream as stream_twin
 from core.kernels.twins import thompson as thompson_twin
 
 # Exact rationals take their time, and a busy machine more of it: no example is late.
-settings.register_profile("properties", deadline=None, max_examples=100)
+settings.register_profile("properties", deadline=None, max_examples=60)
 settings.load_profile("properties")
 
 

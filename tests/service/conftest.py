@@ -1,6 +1,6 @@
 """A real server for the tests that talk to one, on each kind of database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -11,14 +11,25 @@ from tests.service.tables import Tables, open_tables
 from tests.service.talk import Api
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Return a running server on a database of its own."""
-    url: str | None = None
-    if request.param == "postgres":
-        url = request.getfixturevalue("new_postgres_url")()
-    with running_server(url) as running:
+@pytest.fixture(scope="session")
+def sqlite_server() -> Iterator[Server]:
+    """Return a running server on a SQLite file of its own."""
+    with running_server() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server(new_postgres_url: Callable[[], str]) -> Iterator[Server]:
+    """Return a running server on a Postgres database of its own."""
+    with running_server(new_postgres_url()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Return a running server on each kind of database; it runs on while tests turn to the other kind."""
+    running: Server = request.getfixturevalue(f"{request.param}_server")
+    return running
 
 
 @pytest.fixture(scope="session")

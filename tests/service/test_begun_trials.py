@@ -104,6 +104,7 @@ def test_names_of_jobs_may_hold_anything_in_a_path(api: Api, job_id: str) -> Non
     )
     assert registered.status_code in {200, 201}
     assert begun(api, job_id, 8)["job_id"] == job_id
+    assert api.delete(job_id).status_code == 200
 
 
 def test_a_call_asked_again_is_the_same_trial(api: Api, tables: Tables) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.server import Server
+from benchmarks.server import Server, running_server
 from tests.service.talk import Api, job_body, report_body
 
 ALLOWANCE = 1 << 20
@@ -15,15 +15,20 @@ ALLOWANCE = 1 << 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is read from /proc")
-def test_memory_does_not_grow_with_jobs_and_trials(server: Server, api: Api, http: httpx.Client) -> None:
-    trains(api, http, jobs=250, recurrences=20)
-    before = resident(server)
-    trains(api, http, jobs=250, recurrences=20)
-    assert resident(server) - before < ALLOWANCE
+def test_memory_does_not_grow_with_jobs_and_trials(server_url: str) -> None:
+    with (
+        running_server(server_url) as server,
+        httpx.Client(base_url=server.url, timeout=30, trust_env=False) as http,
+    ):
+        trains(http, jobs=250, recurrences=20)
+        before = resident(server)
+        trains(http, jobs=250, recurrences=20)
+        assert resident(server) - before < ALLOWANCE
 
 
-def trains(api: Api, http: httpx.Client, jobs: int, recurrences: int) -> None:
+def trains(http: httpx.Client, jobs: int, recurrences: int) -> None:
     """Register jobs and let each recur."""
+    api = Api(http)
     for _ in range(jobs):
         assert http.post("/jobs", json=job_body(job_id=...)).status_code == 201
     job_ids = [api.register(num_pruning_rounds=0)["job_id"] for _ in range(jobs)]

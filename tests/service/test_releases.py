@@ -40,7 +40,8 @@ def upgrade() -> None:
 def release(folder: Path, *migrations: str) -> Path:
     """Return a folder that holds this release with further migrations."""
     for package in ("core", "service"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what is compiled already, but for what another process just writes.
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc.*"))
     versions = folder / "service/store/migrations/versions"
     for text in migrations:
         before = max(file.name[:4] for file in versions.glob("0*.py"))

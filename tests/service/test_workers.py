@@ -18,7 +18,7 @@ from benchmarks.postgres import stop as stop_postgres
 from benchmarks.server import Child, free_port, launch, stop
 
 PROGRAM = str(Path(sys.executable).parent / "batchbandit")
-WORKERS = 3
+WORKERS = 2
 ANSWERED = 'batchbandit_requests_total{call="GET /openapi.json",status="200"}'
 
 
@@ -92,11 +92,11 @@ def test_a_signal_while_workers_start_ends_them_all(
     new_postgres_url: Callable[[], str], tmp_path: Path, after: float
 ) -> None:
     log = tmp_path / "server.log"
-    options = ["--port", "0", "--workers", "4", "--database-url", new_postgres_url()]
+    options = ["--port", "0", "--workers", "3", "--database-url", new_postgres_url()]
     with log.open("w") as output:
         server = subprocess.Popen([PROGRAM, "serve", *options], stdout=output, stderr=output)
     deadline = time.monotonic() + 20
-    while "with 4 workers" not in log.read_text():
+    while "with 3 workers" not in log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(after)

@@ -1,29 +1,37 @@
 """A service that asks for tokens, on each kind of database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
 from benchmarks.server import Server, running_server
 from service.credentials import Role
-from tests.service.access.holders import Guarded, client, make_token, revoke, until_known
+from tests.service.access.holders import Guarded, client, make_token, running_guarded, until_known
 from tests.service.tables import Tables, open_tables
-from tests.service.talk import Api
+from tests.service.talk import job_body
+
+
+@pytest.fixture(scope="session")
+def sqlite_guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Return such a service on a SQLite file."""
+    file = tmp_path_factory.mktemp("guarded") / "guarded.db"
+    with running_guarded(f"sqlite+aiosqlite:///{file}") as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="session")
+def postgres_guarded(new_postgres_url: Callable[[], str]) -> Iterator[Guarded]:
+    """Return such a service on a Postgres database."""
+    with running_guarded(new_postgres_url()) as guarded:
+        yield guarded
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Return a service that asks for tokens, the first of which was made before it began."""
-    if request.param == "postgres":
-        url = request.getfixturevalue("new_postgres_url")()
-    else:
-        url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('guarded') / 'guarded.db'}"
-    tokens = {role: make_token(url, role) for role in Role}
-    revoked = make_token(url, Role.ADMIN)
-    revoke(url, revoked)
-    with running_server(url) as server:
-        yield Guarded(server, tokens, revoked)
+def guarded(request: pytest.FixtureRequest) -> Guarded:
+    """Return a service that asks for tokens; it runs on while tests turn to the other kind of database."""
+    running: Guarded = request.getfixturevalue(f"{request.param}_guarded")
+    return running
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +60,8 @@ def trainer(guarded: Guarded) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def theirs(operator: httpx.Client) -> str:
     """Return a job of others than the team."""
-    return str(Api(operator).register(job_id="others-job", job_id_prefix="others")["job_id"])
+    body = job_body(job_id="others-job", job_id_prefix="others")
+    return str(operator.post("/jobs", json=body).raise_for_status().json()["job_id"])
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import httpx
 from click.testing import CliRunner
 from msgspec import Struct
 
-from benchmarks.server import Server
+from benchmarks.server import Server, running_server
 from service.cli import main
 from service.credentials import Role
 
@@ -22,6 +23,16 @@ class Guarded(Struct, frozen=True):
     server: Server
     tokens: dict[Role, str]
     revoked: str
+
+
+@contextmanager
+def running_guarded(database_url: str) -> Iterator[Guarded]:
+    """Serve a database, the first tokens of which are made before the service begins."""
+    tokens = {role: make_token(database_url, role) for role in Role}
+    revoked = make_token(database_url, Role.ADMIN)
+    revoke(database_url, revoked)
+    with running_server(database_url) as server:
+        yield Guarded(server, tokens, revoked)
 
 
 def run(*arguments: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -98,14 +98,25 @@ def fill(api: Api) -> None:
     api.register(job_id=ODD, job_id_prefix="")
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Return a server, on each kind of database, that no other tests fill: some look at all that is there."""
-    url = None
-    if request.param == "postgres":
-        url = request.getfixturevalue("new_postgres_url")()
-    with running_server(url) as running:
+@pytest.fixture(scope="session")
+def own_sqlite_server() -> Iterator[Server]:
+    """Return a server on a SQLite file that no other tests fill."""
+    with running_server() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def own_postgres_server(new_postgres_url: Callable[[], str]) -> Iterator[Server]:
+    """Return a server on a Postgres database that no other tests fill."""
+    with running_server(new_postgres_url()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def own_server(request: pytest.FixtureRequest) -> Server:
+    """Return a server, on each kind of database, that no other tests fill: some look at all that is there."""
+    running: Server = request.getfixturevalue(f"own_{request.param}_server")
+    return running
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from service import errors
-from service.commands.outcomes import Exit, refusal_of
+from service.commands.outcomes import Exit
+from service.commands.responses import refusal_of
 from service.store import checking
 from service.web.answers import problem
 from tests.service.commands.conftest import PROGRAM, Run

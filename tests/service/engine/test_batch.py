@@ -124,7 +124,7 @@ def summary(outcome: object) -> object:
 
 
 @given(commands=commands_of_four_jobs(), data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_batch_is_its_commands_one_after_the_other(
     empty: Callable[[], ServedDatabase],
     tables: Tables,

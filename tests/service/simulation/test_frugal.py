@@ -27,14 +27,14 @@ from tests.service.simulation.drawing import in_python, same, scenarios, wide_sc
 
 
 @pytest.mark.parametrize("contender", [Contender.FRUGAL, Contender.FRUGAL_WARM])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scenario=scenarios() | wide_scenarios(), seed=st.integers(0, 2**32))
 def test_the_kernel_decides_as_core_does(contender: Contender, scenario: Scenario, seed: int) -> None:
     for told, number in zip(stories(contender, scenario, [seed, 7]), [seed, 7], strict=True):
         assert same(told, in_python(contender, scenario, number))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenario=scenarios() | wide_scenarios(), seed=st.integers(0, 2**32))
 def test_a_job_played_in_bulk_is_the_precedent_that_it_is_in_core(scenario: Scenario, seed: int) -> None:
     [known] = precedents(scenario, [seed])

@@ -20,7 +20,7 @@ from service.simulation.workloads import Goal, Run, Workload
 from tests.service.simulation.drawing import in_python, same, scenarios
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scenario=scenarios(), seed=st.integers(0, 2**32))
 @pytest.mark.parametrize("contender", [Contender.ZEUS, Contender.GRID, Contender.DEFAULT])
 def test_the_kernels_decide_as_core_does(contender: Contender, scenario: Scenario, seed: int) -> None:

@@ -116,7 +116,7 @@ def by_key(arms: Iterable[Arm]) -> dict[str, dict[int, Arm]]:
     return found
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(families=families, changed=jobs)
 def test_jobs_are_read_as_they_were_written(
     transaction: Transaction, families: list[tuple[Job, set[int]]], changed: Job
@@ -150,7 +150,7 @@ def test_jobs_are_read_as_they_were_written(
         assert all(job == by_id[job.job_id] for job in reading.jobs(connection, ids[1:]))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(families=families, data=st.data())
 def test_trials_are_read_as_they_were_written(
     transaction: Transaction, families: list[tuple[Job, set[int]]], data: st.DataObject
@@ -178,7 +178,7 @@ def test_trials_are_read_as_they_were_written(
         assert read(connection) == trials
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(families=families, data=st.data())
 def test_arms_and_sums_are_read_as_they_were_written(
     transaction: Transaction, families: list[tuple[Job, set[int]]], data: st.DataObject
