@@ -10,9 +10,31 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.server import Server
-from tests.service.tables import Tables
+from benchmarks.server import Server, running_server
+from tests.service.tables import Tables, open_tables
 from tests.service.talk import Api, job_body, report_body
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Return a server of few jobs: all that it keeps is read before each test and after it."""
+    url = request.getfixturevalue("new_postgres_url")() if request.param == "postgres" else None
+    with running_server(url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(server: Server) -> Iterator[httpx.Client]:
+    """Return a client of that server."""
+    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def tables(server: Server) -> Iterator[Tables]:
+    """Return a reader of that server's database."""
+    with open_tables(server.database_url) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

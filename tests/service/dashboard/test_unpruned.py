@@ -22,6 +22,7 @@ from tests.service.api.paths import path_of
 from tests.service.dashboard.histories import NOON, trial_of
 from tests.service.dashboard.test_job_page import figures_of, page_of, words_of
 from tests.service.store.test_reading import JOB
+from tests.service.talk import Api
 
 NAME = "unpruned"
 SIZES = (16, 32, 64, 128, 256)
@@ -97,9 +98,11 @@ def write(connection: Connection, job: Job) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def unpruned(server: Server) -> None:
-    """Write the job beside the service."""
+def unpruned(server: Server, http: httpx.Client) -> Iterator[None]:
+    """Write the job beside the service, and delete it: a check of the database would find fault with it."""
     run_beside(server.database_url, partial(write, job=FRUGAL), must_exist=True)
+    yield
+    assert Api(http).delete(NAME).is_success
 
 
 def test_what_was_not_tried_is_untried_and_not_pruned(http: httpx.Client) -> None:
