@@ -161,7 +161,7 @@ class Thinker:
         self._known = replace(
             self._known,
             seen={**self._known.seen, **seen},
-            before=before_drift(self._rows, self._sizes),
+            before=before_drift(self._rows, self._sizes) if has_drifted else self._known.before,
             watched=self._mind.watched,
             suspects=[
                 Suspect(
