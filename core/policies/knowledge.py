@@ -174,7 +174,13 @@ def considered(known: Knowledge, needed: Iterable[int], usable: Sequence[int]) -
     among = set(usable)
     tried = sorted(
         known.seen,
-        key=lambda size: (size not in among, -known.seen[size].successes, -known.seen[size].runs, size),
+        key=lambda size: (
+            size not in among,
+            -known.seen[size].successes,
+            -known.seen[size].runs,
+            size not in known.before,
+            size,
+        ),
     )
     chosen = {*needed, *tried[:MOST_TRIED]}
     spread = np.linspace(0, len(usable) - 1, MOST_SIZES - len(chosen)).round().astype(int).tolist()

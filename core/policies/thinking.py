@@ -9,8 +9,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from core.kernels import stream
-from core.kernels.frugality import SUSPECTS, Mind
+from core.kernels.frugality import MOST_SIZES, SUSPECTS, Mind
 from core.policies.knowledge import (
+    MOST_TRIED,
     Course,
     Knowledge,
     Leader,
@@ -26,6 +27,8 @@ from core.records import Arm, Job
 
 LARGEST_LOGARITHM = 345.0
 """Of what may be squared and still is a number."""
+MOST_NEEDED = MOST_SIZES - MOST_TRIED - SUSPECTS - 1
+"""Batch sizes that can be asked for at a time, beside the default and those of suspects."""
 
 
 class Ending(IntEnum):
@@ -161,7 +164,7 @@ class Thinker:
         self._known = replace(
             self._known,
             seen={**self._known.seen, **seen},
-            before=before_drift(self._rows, self._sizes),
+            before=before_drift(self._rows, self._sizes) if has_drifted else self._known.before,
             watched=self._mind.watched,
             suspects=[
                 Suspect(
@@ -209,9 +212,10 @@ class Thinker:
 def all_arms(job: Job, known: Knowledge) -> list[Arm]:
     """Return all batch sizes that have been tried, as arms, also where they are more than are considered."""
     arms: dict[int, Arm] = {}
-    for size in known.seen:
-        if size not in arms:
-            arms |= {arm.batch_size: arm for arm in Thinker(job, known, size).arms()}
+    left = list(known.seen)
+    while left:
+        arms |= {arm.batch_size: arm for arm in Thinker(job, known, *left[:MOST_NEEDED]).arms()}
+        left = [size for size in left if size not in arms]
     return [arms[size] for size in sorted(arms)]
 
 

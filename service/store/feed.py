@@ -217,14 +217,17 @@ _delete = {
     dialect: sa.delete(schema.event).where(_columns.event_id.in_(_oldest_ids), sa.or_(_is_old, has_no_time))
     for dialect, has_no_time in HAS_NO_TIME.items()
 }
+_oldest_times = {
+    dialect: sa.select(TIME[dialect]).where(_columns.event_id.in_(_oldest_ids.where(sa.not_(has_no_time))))
+    for dialect, has_no_time in HAS_NO_TIME.items()
+}
 
 
 def oldest(connection: Connection) -> datetime | None:
     """Return when the oldest event that may go happened (UTC), None where there is none."""
     _go_by_index(connection)
-    # Of several, since one that is damaged says nothing, or the wrong time.
-    times = sa.select(TIME[connection.dialect.name]).where(_columns.event_id.in_(_oldest_ids))
-    known = map(time_of, connection.scalars(times, {"limit": FEW}))
+    # Of several, since one that is damaged may say the wrong time.
+    known = map(time_of, connection.scalars(_oldest_times[connection.dialect.name], {"limit": FEW}))
     return min((time for time in known if time is not None), default=None)
 
 

@@ -103,6 +103,26 @@ def test_a_change_of_eta_costs_all_anew_however_many_were_tried(make_frugal: Mak
     assert ledger.findings() == []
 
 
+def test_of_many_batch_sizes_the_past_stays_known_whatever_is_learnt_after_a_drift(
+    make_frugal: MakeFrugal,
+) -> None:
+    batch_sizes = tuple(range(100, 300))
+    ledger = make_frugal(batch_sizes, default_batch_size=200)
+    for size in batch_sizes[::2] * 5:
+        train(ledger, ledger.begin(size).trial_number, 100.0)
+    while ledger.job.num_drifts == 0:
+        train(ledger, ledger.begin(298).trial_number, 190.0)
+    before = known(ledger).before
+    assert {200, 298} <= before.keys()
+    assert len(before) > 40
+    for size in (101, 103, 296):
+        train(ledger, ledger.begin(size).trial_number, 190.0)
+    assert known(ledger).before == before
+    considered_now = considered(known(ledger), (), batch_sizes)
+    assert len(before.keys() & considered_now) >= 37
+    assert ledger.findings() == []
+
+
 def test_of_many_batch_sizes_those_are_considered_that_can_be_chosen(make_frugal: MakeFrugal) -> None:
     batch_sizes = tuple(range(1, 301))
     ledger = make_frugal(batch_sizes, default_batch_size=150)

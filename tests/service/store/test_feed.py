@@ -169,6 +169,19 @@ def test_what_is_of_no_time_holds_nothing_up_and_goes(transaction: Transaction, 
         assert left == 3
 
 
+def test_of_no_time_may_be_more_than_are_looked_at(transaction: Transaction) -> None:
+    with transaction() as connection:
+        many = feed.FEW + 1
+        feed.record(connection, some(many + 2))
+        *spoilt, _, _ = connection.scalars(sa.select(schema.event.c.event_id).order_by("event_id"))
+        damage = "infinity" if connection.dialect.name == "postgresql" else "noon"
+        spoil = f"UPDATE \"Event\" SET timestamp = '{damage}' WHERE event_id <= {spoilt[-1]}"  # noqa: S608
+        assert connection.exec_driver_sql(spoil).rowcount == many
+        assert feed.oldest(connection) == NOW
+        feed.delete_old(connection, NOW - timedelta(days=1), many)
+        assert connection.scalar(sa.select(sa.func.count()).select_from(schema.event)) == 2
+
+
 def test_in_an_open_transaction_the_head_is_before_what_it_has_written(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         with engine.begin() as connection:
