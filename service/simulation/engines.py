@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import active_children, get_context
+from threading import current_thread, main_thread
 from threading import enumerate as enumerate_threads
 from time import monotonic
 from typing import TypeVar
@@ -102,13 +103,22 @@ def cluster(address: str) -> Iterator[Executor]:
 def _interrupts_held() -> Iterator[None]:
     """Hold interrupts back until the end; processes that are started meanwhile never get any.
 
-    An interrupt goes to all processes of a terminal, and is for this one to heed.
+    An interrupt goes to all processes of a terminal, and is for this one to heed: by its main thread, also
+    where another thread, which blocks none, has been handed it.
     """
+    if current_thread() is not main_thread():
+        yield
+        return
+    held: list[int] = []
+    heeding = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        signal.signal(signal.SIGINT, heeding)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
