@@ -106,16 +106,15 @@ def _interrupts_held() -> Iterator[None]:
     An interrupt goes to all processes of a terminal, and is for this one to heed: by its main thread, also
     where another thread, which blocks none, has been handed it.
     """
-    if current_thread() is not main_thread():
-        yield
-        return
     held: list[int] = []
-    heeding = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    is_main = current_thread() is main_thread()  # no other is broken in on
+    heeding = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if is_main else None
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, heeding)
+        if is_main:
+            signal.signal(signal.SIGINT, heeding)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if held:
             signal.raise_signal(signal.SIGINT)
